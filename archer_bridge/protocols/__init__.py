@@ -1,0 +1,1 @@
+"""Wire protocols as pure state: text in, events out; values in, text out. No I/O, no clock."""
