@@ -1,0 +1,234 @@
+"""Cartesia's Managed Agent socket, seen from the client. Sans-I/O.
+
+Theory of operation. The client's first message is `session_create`; the server answers `session_ready`, and drops
+audio sent before it, so `audio` holds back the newest moments until then. After that JSON text goes both ways,
+discriminated by `type`. Unknown types and fields are ignored: the vendor adds them within a version. We send exactly
+the documented fields: unknown ones are refused. There is no client event to end a call: the client closes (1000).
+
+https://docs.cartesia.ai/api-reference/agents/agent-websocket (API version 2026-08-14)
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+from typing import Any, Final
+
+import msgspec
+import pybase64
+
+from archer_bridge.errors import LocalProtocolError
+from archer_bridge.models import ToolFinished, ToolRequest
+from archer_bridge.ports import (
+    EngineAudio,
+    EngineClear,
+    EngineDigit,
+    EngineEvent,
+    EngineFault,
+    EngineIgnored,
+    EngineReady,
+    ToolCalled,
+    TurnEnded,
+    TurnStarted,
+    TurnText,
+)
+from archer_bridge.protocols.frames import BadFrame
+
+FORMATS: Final[Mapping[str, str]] = {
+    "mulaw_8000": "mulaw/8000/1",
+    "pcm_16000": "pcm_s16le/16000/1",
+    "pcm_24000": "pcm_s16le/24000/1",
+    "pcm_44100": "pcm_s16le/44100/1",
+}
+"""The vendor's names for audio formats, and ours. Output has the input's format."""
+
+RESULT_LIMIT: Final = 4096
+"""Bytes of UTF-8 in one tool result; the vendor replaces a larger one by an error."""
+VARIABLES_LIMIT: Final = 64
+HELD_BACK_MS: Final = 2000
+"""Caller audio kept for the moment the session is ready."""
+
+
+class _Ready(msgspec.Struct, tag_field="type", tag="session_ready"):
+    call_id: str = ""
+
+
+class _Audio(msgspec.Struct, tag_field="type", tag="audio_output"):
+    audio: str
+
+
+class _Clear(msgspec.Struct, tag_field="type", tag="audio_output_clear"):
+    pass
+
+
+class _Dtmf(msgspec.Struct, tag_field="type", tag="dtmf_output"):
+    digit: str
+
+
+class _Tool(msgspec.Struct, tag_field="type", tag="client_tool_call"):
+    tool_call_id: str
+    tool_name: str
+    parameters: dict[str, Any] | None = None
+    expects_response: bool = True
+
+
+class _Started(msgspec.Struct, tag_field="type", tag="turn_started"):
+    turn: int
+    role: str
+
+
+class _Delta(msgspec.Struct, tag_field="type", tag="turn_output_text_delta"):
+    turn: int
+    text: str
+
+
+class _Ended(msgspec.Struct, tag_field="type", tag="turn_ended"):
+    turn: int
+    role: str
+    text: str = ""
+    interrupted: bool = False
+
+
+class _Error(msgspec.Struct, tag_field="type", tag="error"):
+    code: str = ""
+    message: str = ""
+    fatal: bool = False
+
+
+class _Envelope(msgspec.Struct):
+    type: str
+
+
+_Message = _Ready | _Audio | _Clear | _Dtmf | _Tool | _Started | _Delta | _Ended | _Error
+_decode: Callable[[str | bytes], _Message] = msgspec.json.Decoder(_Message).decode
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_encode = msgspec.json.encode
+_KNOWN = frozenset(member.__struct_config__.tag for member in _Message.__args__)
+
+
+class State(Enum):
+    """Where the session is."""
+
+    NEW = auto()
+    CREATING = auto()
+    READY = auto()
+
+
+class AgentSession:
+    """One session's protocol state: `receive` for what the server sent, the other methods make what we send."""
+
+    def __init__(self, *, bytes_per_ms: float) -> None:
+        """Args: bytes_per_ms: of the session's audio format, to bound what is held back."""
+        self.state = State.NEW
+        self.dropped_ms = 0.0
+        """Caller audio that was too old to keep while the session was not ready."""
+        self._bytes_per_ms = bytes_per_ms
+        self._held: deque[tuple[bytes, float]] = deque()
+        self._held_ms = 0.0
+
+    def create(self, input_format: str, delivery: str, variables: Mapping[str, str | int | float | bool]) -> bytes:
+        """Return the first message of the session."""
+        if self.state is not State.NEW:
+            raise LocalProtocolError("session_create is the first message and is sent once")
+        if len(variables) > VARIABLES_LIMIT:
+            raise LocalProtocolError(f"{len(variables)} dynamic variables; the vendor takes {VARIABLES_LIMIT}")
+        self.state = State.CREATING
+        audio = {"input_format": input_format, "output_delivery": delivery}
+        return _encode({"type": "session_create", "audio": audio, "dynamic_variables": dict(variables)})
+
+    def audio(self, payload: bytes, n_bytes: int) -> bytes | None:
+        """Return the message for this audio, or None while the session is not ready: it is held back.
+
+        Args:
+            payload: base64, ASCII bytes.
+            n_bytes: how much audio that is.
+        """
+        message = b'{"type":"audio_input","audio":"' + payload + b'"}'
+        if self.state is State.READY:
+            return message
+        milliseconds = n_bytes / self._bytes_per_ms
+        self._held.append((message, milliseconds))
+        self._held_ms += milliseconds
+        while self._held_ms > HELD_BACK_MS:
+            _, oldest_ms = self._held.popleft()
+            self._held_ms -= oldest_ms
+            self.dropped_ms += oldest_ms
+        return None
+
+    def take_held(self) -> list[bytes]:
+        """Return what was held back, oldest first; call it when the session is ready."""
+        messages = [message for message, _ in self._held]
+        self._held.clear()
+        self._held_ms = 0.0
+        return messages
+
+    @staticmethod
+    def digit(digit: str) -> bytes | None:
+        """Return the message for one key, or None for a key that the vendor does not take (A-D)."""
+        return _encode({"type": "dtmf_input", "digit": digit}) if digit in "0123456789*#" else None
+
+    @staticmethod
+    def tool_result(finished: ToolFinished) -> bytes:
+        """Return the answer to a tool call."""
+        if len(finished.result.encode()) > RESULT_LIMIT:
+            raise LocalProtocolError(f"tool result of {finished.name} is over {RESULT_LIMIT} bytes")
+        message: dict[str, Any] = {
+            "type": "client_tool_result",
+            "tool_call_id": finished.tool_call_id,
+            "result": finished.result,
+            "is_error": finished.is_error,
+        }
+        if finished.error_type:
+            message["error_type"] = finished.error_type[:64]
+        return _encode(message)
+
+    def receive(self, message: str | bytes) -> EngineEvent:
+        """Return the one event in one text message.
+
+        Raises:
+            BadFrame: not JSON, wrong types or bad base64; the session goes on.
+        """
+        try:
+            wire = _decode(message)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return _not_decoded(message, error)
+        if type(wire) is _Audio:
+            try:
+                return EngineAudio(pybase64.b64decode(wire.audio, validate=True), wire.audio)
+            except ValueError as error:
+                raise BadFrame("bad_media", str(error)) from None
+        if type(wire) is _Ready:
+            self.state = State.READY
+            return EngineReady(wire.call_id)
+        return _event(wire)
+
+
+def _event(wire: _Message) -> EngineEvent:
+    match wire:
+        case _Clear():
+            return EngineClear()
+        case _Delta():
+            return TurnText(wire.turn, wire.text)
+        case _Started():
+            return TurnStarted(wire.turn, wire.role)
+        case _Ended():
+            return TurnEnded(wire.turn, wire.role, wire.text, wire.interrupted)
+        case _Tool():
+            return ToolCalled(
+                ToolRequest(wire.tool_call_id, wire.tool_name, wire.parameters or {}, wire.expects_response)
+            )
+        case _Dtmf():
+            return EngineDigit(wire.digit)
+        case _Error():
+            return EngineFault(wire.code, wire.message, wire.fatal)
+        case _:
+            raise LocalProtocolError(f"no event for {type(wire).__name__}")
+
+
+def _not_decoded(message: str | bytes, error: Exception) -> EngineIgnored:
+    try:
+        envelope = _decode_envelope(message)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise BadFrame("not_json", str(error)) from None
+    if envelope.type not in _KNOWN:
+        return EngineIgnored(envelope.type[:64])
+    raise BadFrame("bad_shape", str(error)) from None
