@@ -1,0 +1,1 @@
+"""What reaches the world outside: sockets, REST clients, databases, plugins, metrics."""

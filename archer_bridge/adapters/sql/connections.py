@@ -1,0 +1,196 @@
+"""Opening the database: one connection that writes, a few that only read.
+
+Why the SQLite writer is the plain driver on a thread of its own: through aiosqlite every statement crosses
+threads several times, and a batch of 32 rows took five times as long as in one crossing
+(`tests/bench/bench_store.py` measures the store as it is). Readers use aiosqlite.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
+
+from archer_bridge.adapters.sql.address import Address
+from archer_bridge.adapters.sql.batch import Done, Failed, Work, run_batch
+from archer_bridge.adapters.sql.faults import store_error
+from archer_bridge.errors import StoreError, StoreUnavailable
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+BUSY_TIMEOUT_MS = 5000
+CONNECT_TIMEOUT_S = 5.0
+COMMAND_TIMEOUT_S = 10.0
+WRITER_PRAGMAS = (
+    "journal_mode=WAL",
+    # NORMAL loses acknowledged commits when the power goes: https://sqlite.org/pragma.html#pragma_synchronous
+    "synchronous=FULL",
+    f"busy_timeout={BUSY_TIMEOUT_MS}",
+    "foreign_keys=ON",
+    "journal_size_limit=67108864",
+    "trusted_schema=OFF",
+)
+READER_PRAGMAS = (f"busy_timeout={BUSY_TIMEOUT_MS}", "query_only=ON", "trusted_schema=OFF")
+
+
+class Committer(Protocol):
+    """The one connection that writes."""
+
+    async def commit(self, works: Sequence[Work]) -> list[Done | Failed]:
+        """Run `works` as one transaction, durable on return; raises StoreUnavailable."""
+
+    async def close(self) -> None:
+        """Release the connection."""
+
+
+def _prepare(engine: Engine, pragmas: Sequence[str], begin: str) -> None:
+    """Make each new SQLite connection use the pragmas, and each transaction start with `begin`."""
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def sqlite_writer_engine(address: Address) -> Engine:
+    """Return an engine with one connection for a SQLite file, usable from one thread at a time.
+
+    `isolation_level=None` hands transactions to us: the driver would otherwise begin them deferred, and a
+    deferred transaction that turns into a writer can fail at once with SQLITE_BUSY.
+    """
+    engine = create_engine(
+        address.writer_url(),
+        poolclass=StaticPool,
+        connect_args={"isolation_level": None, "check_same_thread": False},
+    )
+    _prepare(engine, WRITER_PRAGMAS, "BEGIN IMMEDIATE")
+    return engine
+
+
+def postgres_engine(address: Address, *, size: int, read_only: bool) -> AsyncEngine:
+    """Return a pool of `size` connections whose every wait is bounded."""
+    settings = {"application_name": "archer-bridge", "lock_timeout": str(BUSY_TIMEOUT_MS)}
+    if read_only:
+        settings["default_transaction_read_only"] = "on"
+    return create_async_engine(
+        address.writer_url(),
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        pool_pre_ping=read_only,
+        connect_args={
+            "timeout": CONNECT_TIMEOUT_S,
+            "command_timeout": COMMAND_TIMEOUT_S,
+            "server_settings": settings,
+        },
+    )
+
+
+class SqliteCommitter:
+    """The SQLite writer: one connection on one thread, one thread crossing a batch."""
+
+    def __init__(self, address: Address) -> None:
+        self._engine = sqlite_writer_engine(address)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="archer-store")
+
+    async def commit(self, works: Sequence[Work]) -> list[Done | Failed]:
+        """Commit on the writer's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._commit, works)
+
+    def _commit(self, works: Sequence[Work]) -> list[Done | Failed]:
+        try:
+            with self._engine.connect() as connection:
+                return run_batch(connection, works)
+        except Exception as error:
+            self._engine.dispose()
+            raise StoreUnavailable(str(store_error(error, "the record cannot be written"))) from error
+
+    async def close(self) -> None:
+        """Let SQLite look after its statistics, fold the log into the file, and stop the thread."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        except Exception as error:
+            # Every acknowledged row is durable already; only the tidying was lost.
+            log.warning("store_closed_untidily", detail=str(store_error(error, "closing the record")))
+        finally:
+            self._thread.shutdown(wait=True)
+
+    def _close(self) -> None:
+        try:
+            with self._engine.begin() as connection:
+                connection.exec_driver_sql("PRAGMA optimize")
+        finally:
+            self._engine.dispose()
+
+
+class PostgresCommitter:
+    """The PostgreSQL writer: one asyncpg connection, made anew after a loss."""
+
+    def __init__(self, address: Address) -> None:
+        self._engine = postgres_engine(address, size=1, read_only=False)
+
+    async def commit(self, works: Sequence[Work]) -> list[Done | Failed]:
+        """Commit over the one connection."""
+        try:
+            async with self._engine.connect() as connection:
+                return await connection.run_sync(run_batch, works)
+        except Exception as error:
+            raise StoreUnavailable(str(store_error(error, "the record cannot be written"))) from error
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._engine.dispose()
+
+
+def open_committer(address: Address) -> Committer:
+    """Return the writer's connection for this database; it connects with the first batch."""
+    return SqliteCommitter(address) if address.file is not None else PostgresCommitter(address)
+
+
+class Reader:
+    """Connections that cannot write, for everything that only looks."""
+
+    def __init__(self, address: Address, *, size: int = 4) -> None:
+        if address.file is None:
+            self._engine = postgres_engine(address, size=size, read_only=True)
+        else:
+            self._engine = create_async_engine(
+                address.reader_url(),
+                pool_size=size,
+                max_overflow=0,
+                pool_timeout=CONNECT_TIMEOUT_S,
+                connect_args={"isolation_level": None},
+            )
+            _prepare(self._engine.sync_engine, READER_PRAGMAS, "BEGIN")
+        self._is_closed = False
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one transaction that sees one state of the database.
+
+        Raises:
+            StoreError: StoreUnavailable when the database does not answer.
+        """
+        if self._is_closed:
+            raise StoreError("the store is closed")
+        try:
+            async with self._engine.connect() as connection:
+                return await connection.run_sync(work)
+        except Exception as error:
+            raise store_error(error, "the record cannot be read") from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self._is_closed = True
+        await self._engine.dispose()

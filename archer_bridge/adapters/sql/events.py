@@ -1,0 +1,105 @@
+"""The append-only timeline of a call: writing it, reading it, proving it untouched.
+
+Each line carries the SHA-256 of itself and of the line before it, so a changed, removed or inserted line
+shows. The triggers refuse such a change in the first place; the chain also catches who goes around them.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, Row, bindparam, select
+
+from archer_bridge.adapters.sql.schema import call_events
+from archer_bridge.adapters.sql.statements import insert_once, lock_call
+from archer_bridge.adapters.sql.types import dump_json, load_json
+from archer_bridge.models import CallEvent
+
+FIRST_HASH = "0" * 64
+_LAST = (
+    select(call_events.c.seq, call_events.c.hash)
+    .where(call_events.c.call_sid == bindparam("sid"))
+    .order_by(call_events.c.seq.desc())
+    .limit(1)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An event on its way: its id makes writing it twice harmless."""
+
+    event_id: str
+    call_sid: str
+    at: datetime
+    kind: str
+    data_json: str
+
+
+def new_note(call_sid: str, kind: str, data: Mapping[str, Any], at: datetime) -> Note:
+    """Take the facts as they are now; `data` may change afterwards."""
+    return Note(uuid4().hex, call_sid, at, kind, dump_json(data))
+
+
+def append(connection: Connection, note: Note) -> None:
+    """Add one line to the call's timeline."""
+    lock_call(connection, note.call_sid)
+    last = connection.execute(_LAST, {"sid": note.call_sid}).first()
+    if last is None:
+        begin(connection, note)
+    else:
+        _write(connection, note, seq=last.seq + 1, previous=last.hash)
+
+
+def begin(connection: Connection, note: Note) -> None:
+    """Write the first line of a timeline that has none."""
+    _write(connection, note, seq=1, previous=FIRST_HASH)
+
+
+def _write(connection: Connection, note: Note, *, seq: int, previous: str) -> None:
+    insert_once(
+        connection,
+        call_events,
+        {
+            "event_id": note.event_id,
+            "call_sid": note.call_sid,
+            "seq": seq,
+            "at": note.at,
+            "kind": note.kind,
+            "data_json": note.data_json,
+            "prev_hash": previous,
+            "hash": line_hash(note, seq, previous),
+        },
+    )
+
+
+def line_hash(note: Note, seq: int, previous: str) -> str:
+    """Return the hex SHA-256 of a line and everything before it."""
+    at = note.at.astimezone(UTC).isoformat(timespec="microseconds")
+    fields = [note.call_sid, seq, at, note.kind, note.data_json, previous]
+    return hashlib.sha256(json.dumps(fields, separators=(",", ":")).encode("ascii")).hexdigest()
+
+
+def timeline(connection: Connection, call_sid: str) -> Sequence[CallEvent]:
+    """Return the call's events in order."""
+    rows = connection.execute(select(call_events).where(call_events.c.call_sid == call_sid).order_by(call_events.c.seq))
+    return [CallEvent(row.call_sid, row.seq, row.at, row.kind, load_json(row.data_json)) for row in rows]
+
+
+def broken_lines(rows: Iterable[Row[Any]]) -> list[str]:
+    """Return one sentence for each line of one call, given in order, that does not fit its chain."""
+    problems = []
+    previous, expected_seq = FIRST_HASH, 1
+    for row in rows:
+        note = Note(row.event_id, row.call_sid, row.at, row.kind, row.data_json)
+        if row.seq != expected_seq:
+            problems.append(f"{row.call_sid}: event {row.seq} follows {expected_seq - 1}: a line is missing")
+        if row.prev_hash != previous:
+            problems.append(f"{row.call_sid}: event {row.seq} does not follow the line before it")
+        if row.hash != line_hash(note, row.seq, row.prev_hash):
+            problems.append(f"{row.call_sid}: event {row.seq} ({row.kind}) was changed after it was written")
+        previous, expected_seq = row.hash, row.seq + 1
+    return problems
