@@ -1,0 +1,1 @@
+"""What `archer doctor` checks: one small function each, from checked settings to a verdict."""
