@@ -2,7 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
+
+import msgspec
 
 from archer_bridge.models import (
     Arrangement,
@@ -29,8 +32,7 @@ class EngineReady:
     session_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class EngineAudio:
+class EngineAudio(msgspec.Struct, frozen=True, gc=False):
     """Agent audio in the engine's format, with its base64 text for carrying over untouched."""
 
     data: bytes
@@ -200,6 +202,9 @@ class CallRecord(Protocol):
 
     async def list_calls(self, *, limit: int = 20) -> Sequence[CallRow]:
         """Return the newest calls first."""
+
+    async def talk_seconds(self, since: datetime) -> float:
+        """Return the seconds of ended calls that began at or after `since`."""
 
     async def turns(self, call_sid: str) -> Sequence[Turn]:
         """Return the transcript in order."""

@@ -189,7 +189,7 @@ class AgentSession:
         """
         try:
             wire = _decode(message)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             return _not_decoded(message, error)
         if type(wire) is _Audio:
             try:
@@ -227,7 +227,7 @@ def _event(wire: _Message) -> EngineEvent:
 def _not_decoded(message: str | bytes, error: Exception) -> EngineIgnored:
     try:
         envelope = _decode_envelope(message)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise BadFrame("not_json", str(error)) from None
     if envelope.type not in _KNOWN:
         return EngineIgnored(envelope.type[:64])

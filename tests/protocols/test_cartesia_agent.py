@@ -59,7 +59,9 @@ def ready() -> AgentSession:
         ),
         pytest.param({"type": "turn_started", "turn": 3, "role": "user"}, TurnStarted(3, "user"), id="started"),
         pytest.param(
-            {"type": "turn_output_text_delta", "turn": 4, "role": "assistant", "text": " a"}, TurnText(4, " a"), id="text"
+            {"type": "turn_output_text_delta", "turn": 4, "role": "assistant", "text": " a"},
+            TurnText(4, " a"),
+            id="text",
         ),
         pytest.param(
             {"type": "turn_ended", "turn": 3, "role": "user", "text": "hi", "interrupted": True},

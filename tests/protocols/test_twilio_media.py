@@ -73,7 +73,9 @@ def test_a_whole_stream() -> None:
     assert isinstance(mark, Mark)
     assert mark.mark.name == "g3:17"
     dtmf = stream.receive(
-        text({"event": "dtmf", "streamSid": SID, "sequenceNumber": "4", "dtmf": {"track": "inbound_track", "digit": "#"}})
+        text(
+            {"event": "dtmf", "streamSid": SID, "sequenceNumber": "4", "dtmf": {"track": "inbound_track", "digit": "#"}}
+        )
     )
     assert isinstance(dtmf, Dtmf)
     assert isinstance(stream.receive(text(STOP)), Stop)
@@ -110,9 +112,7 @@ def test_media_is_read_tolerantly(message: dict[str, Any]) -> None:
         pytest.param(text(changed(MEDIA, media={"payload": "/w"})), "bad_media", id="unpadded"),
         pytest.param(text(changed(MEDIA, media={"payload": ""})), "empty_media", id="no-audio"),
         pytest.param(text(changed(MEDIA, media={"payload": "/w==", "timestamp": "x"})), "bad_media", id="bad-time"),
-        pytest.param(
-            text({"event": "dtmf", "streamSid": SID, "dtmf": {"digit": "12"}}), "bad_digit", id="two-digits"
-        ),
+        pytest.param(text({"event": "dtmf", "streamSid": SID, "dtmf": {"digit": "12"}}), "bad_digit", id="two-digits"),
         pytest.param(text(START), "out_of_order", id="second-start"),
     ],
 )
@@ -190,7 +190,9 @@ def test_nothing_is_sent_before_start(write: Any) -> None:
 
 
 _json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=8), lambda inner: st.lists(inner, max_size=3), max_leaves=6
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=6,
 )
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import FormData
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, RequestValidator
 
 from archer_bridge.protocols.twilio_signature import SignatureChecker
 
@@ -137,3 +137,43 @@ def test_any_bit_flip_is_refused(position: int, flip: int) -> None:
         return
 
     assert not checker().accepts_webhook(PATH, FORM, flipped)
+
+
+SHARED = {"webhooks_sharedkey_a": "first secret", "webhooks_sharedkey_b": "second secret"}
+
+
+def signed_by(secret: str, algorithm: str = HMAC_SHA256) -> str:
+    made: str = RequestValidator(secret).compute_signature(PUBLIC + PATH, FORM, algorithm)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("settings", "signature", "accepted"),
+    [
+        pytest.param("key=webhooks_sharedkey_a,algorithm=HMAC_SHA256", signed_by("first secret"), True, id="its-own"),
+        pytest.param(" algorithm=x , key=webhooks_sharedkey_b", signed_by("second secret"), True, id="ours-to-choose"),
+        pytest.param("key=webhooks_sharedkey_a", signed_by("second secret"), False, id="anothers"),
+        pytest.param("key=webhooks_sharedkey_c", signed_by("first secret"), False, id="unknown"),
+        pytest.param(
+            "key=webhooks_sharedkey_a,algorithm=HMAC_SHA1", signed_by("first secret", HMAC_SHA1), False, id="weak"
+        ),
+        pytest.param("", signed_by(TOKEN, HMAC_SHA1), False, id="empty-settings"),
+        pytest.param(None, signed_by(TOKEN, HMAC_SHA1), True, id="no-settings"),
+        pytest.param(None, signed_by("first secret"), False, id="shared-without-settings"),
+    ],
+)
+def test_a_shared_key_is_looked_up_in_our_configuration(settings: str | None, signature: str, accepted: bool) -> None:
+    shared = SignatureChecker([TOKEN], PUBLIC, SHARED)
+
+    assert shared.accepts_webhook(PATH, FORM, signature, settings=settings) is accepted
+
+
+def test_secrets_are_not_in_the_repr() -> None:
+    shown = repr(SignatureChecker(["token-of-the-account"], PUBLIC, SHARED))
+
+    assert "token-of-the-account" not in shown
+    assert "first secret" not in shown
+
+
+def test_a_port_that_twilio_never_signs_is_refused() -> None:
+    assert not checker().accepts_upgrade("/ws/cartesia", sign("wss://bridge.example.com:80/ws/cartesia"))

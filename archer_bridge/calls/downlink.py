@@ -1,0 +1,103 @@
+"""Agent audio on its way to the caller: paced, marked, and cut the moment the caller barges in.
+
+Audio goes out at once while little is in flight, base64 text untouched where no chain changes it. Beyond the lead it
+waits here, so that Twilio's buffer stays short and a `clear` cheap; pieces under 20 ms wait for one another while
+Twilio has something to play. The process-wide ticker calls `pump` to send on. Nothing here waits, logs or makes a task.
+"""
+
+import pybase64
+
+from archer_bridge.calls.playout import BYTES_PER_MS, Playout
+from archer_bridge.ports import TextSocket
+from archer_bridge.protocols.twilio_media import MediaStream
+
+SMALLEST_SEND = 20 * BYTES_PER_MS
+"""Audio goes out in pieces of at least 20 ms, unless nothing more comes."""
+NEARLY_DRY = 2 * SMALLEST_SEND
+"""With no more than two beats' worth in Twilio's buffer even a smaller piece goes out."""
+PAUSE_S = 0.1
+"""The engine paces its audio more closely than this: after such a pause what was sent gets its mark."""
+LOST_AFTER_S = 0.5
+"""An echo this overdue is lost; another mark is sent in its place."""
+
+
+class Downlink:
+    """One call's way out. Times are seconds of the call's clock; audio is mu-law at 8000 Hz."""
+
+    def __init__(
+        self, stream: MediaStream, caller: TextSocket, playout: Playout, *, lead_ms: int, mark_every_ms: int
+    ) -> None:
+        self.messages = 0
+        self._stream = stream
+        self._caller = caller
+        self._playout = playout
+        self._lead = lead_ms * BYTES_PER_MS
+        self._mark_every = mark_every_ms * BYTES_PER_MS
+        self._waiting = bytearray()
+        self._sent_at = float("-inf")
+
+    @property
+    def waiting(self) -> bool:
+        """Whether audio waits for room, or for more of it."""
+        return bool(self._waiting)
+
+    def probe(self, now: float) -> None:
+        """Send a mark while nothing plays: its echo measures the way there and back."""
+        self._mark(now)
+
+    def play(self, audio: bytes, text: str | None, now: float) -> int:
+        """Take over agent audio; `text` is its base64 form if it exists. Returns the position it starts at."""
+        start = self._playout.accept(len(audio), now)
+        in_flight = self._playout.in_flight(now)
+        if not self._waiting and SMALLEST_SEND <= len(audio) <= self._lead - in_flight:
+            payload = text.encode() if text is not None else pybase64.b64encode(audio)
+            self._send(len(audio), payload, now, in_flight=in_flight)
+        else:
+            self._waiting += audio
+            self._send_on(now, SMALLEST_SEND)
+        return start
+
+    def pump(self, now: float) -> None:
+        """Send what fits into the lead now, and the marks that are due."""
+        if self._waiting:
+            self._send_on(now, 1 if self._playout.in_flight(now) <= NEARLY_DRY else SMALLEST_SEND)
+        elif self._playout.unmarked:
+            if now - self._sent_at >= PAUSE_S:
+                self._mark(now)
+        elif self._playout.unproved_s(now) >= LOST_AFTER_S:
+            self._mark(now)
+
+    def _send_on(self, now: float, smallest: int) -> None:
+        """Send from what waits: as much as there is room for, but no crumbs because there is little room."""
+        in_flight = self._playout.in_flight(now)
+        n_bytes = min(len(self._waiting), self._lead - in_flight)
+        if n_bytes < min(SMALLEST_SEND, len(self._waiting)) or n_bytes < smallest:
+            return
+        audio = bytes(self._waiting[:n_bytes])
+        del self._waiting[:n_bytes]
+        self._send(n_bytes, pybase64.b64encode(audio), now, in_flight=in_flight)
+
+    def _send(self, n_bytes: int, payload: bytes, now: float, *, in_flight: int) -> None:
+        into_silence = in_flight == 0 and now - self._sent_at >= PAUSE_S
+        self._caller.write(self._stream.media(payload))
+        unmarked = self._playout.send(n_bytes, now)
+        self._sent_at = now
+        self.messages += 1
+        if into_silence or unmarked >= self._mark_every:
+            # The first piece's mark proves early when the turn really began to sound.
+            self._mark(now)
+
+    def finish_turn(self, now: float) -> None:
+        """Nothing follows for now: send a last small piece, and mark the end."""
+        if self._waiting:
+            self._send_on(now, 1)
+        if self._playout.unmarked and not self._waiting:
+            self._mark(now)
+
+    def _mark(self, now: float) -> None:
+        self._caller.write(self._stream.mark(self._playout.mark(now)))
+
+    def clear(self) -> None:
+        """Forget what waits, and make Twilio forget what it has not played; the ledger was cleared before."""
+        self._waiting.clear()
+        self._caller.write(self._stream.clear())

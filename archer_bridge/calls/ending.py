@@ -1,0 +1,154 @@
+"""How a call ends: the farewell that may come first, the one verdict, and the one record of it.
+
+The first verdict counts; it stops the transcript and the recording at that instant. A farewell puts the verdict off
+until the last word was heard. The record is made once, whoever asks for it, and the canonical line is logged once,
+whether or not the store took the record.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from archer_bridge.calls.farewell import Farewell
+from archer_bridge.models import CallEnd, EndCall, Outcome, Transfer
+from archer_bridge.ports import Closed, Store
+
+RECORD_WAIT_S = 5.0
+"""How long the end of a call waits for its record."""
+
+SERVICE_RESTART = 1012
+"""The close code with which our own server ends every socket when it is stopped without waiting for calls."""
+
+SumUp = Callable[[float], Mapping[str, Any]]
+"""Settles what is open at this instant and returns the call's numbers."""
+
+
+class Ending:
+    """One call's end."""
+
+    def __init__(
+        self, call_sid: str, store: Store, log: FilteringBoundLogger, *, goodbye_wait_s: float, sum_up: SumUp
+    ) -> None:
+        self.farewell: Farewell | None = None
+        self._call_sid = call_sid
+        self._store = store
+        self._log = log
+        self._goodbye_wait_s = goodbye_wait_s
+        self._sum_up = sum_up
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+        self._end: CallEnd | None = None
+        self._is_given = asyncio.Event()
+        self._record: asyncio.Task[None] | None = None
+
+    # ---- the verdict -----------------------------------------------------------------------------------------
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the call has its outcome."""
+        return self._end is not None
+
+    @property
+    def verdict(self) -> CallEnd:
+        """How the call ended; to be asked for once that is known."""
+        assert self._end is not None
+        return self._end
+
+    async def wait(self) -> None:
+        """Return once the verdict is given."""
+        await self._is_given.wait()
+
+    def give(self, outcome: Outcome, reason: str) -> None:
+        """Give the verdict, if there is none yet."""
+        if self._end is None:
+            now = self._clock()
+            try:
+                numbers = self._sum_up(now)
+            except Exception:  # the session's edge: a call whose sums fail ends all the same
+                self._log.exception("call_failed", outcome=outcome.value)
+                numbers = {}
+            self._end = CallEnd(outcome, reason, round((now - self._began) * 1000), numbers)
+            self._is_given.set()
+
+    def failed(self, error: Exception) -> None:
+        """A bug of ours: it ends this call, and is told with its traceback."""
+        self._log.error("call_failed", exc_info=error)
+        first = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+        self.give(Outcome.INTERNAL_ERROR, f"{type(first).__name__} in the session")
+
+    def caller_left(self, reason: str) -> None:
+        """The caller is gone; during a goodbye that is what was wanted."""
+        effect = self.farewell.effect if self.farewell is not None else None
+        if isinstance(effect, EndCall):
+            self.give(effect.outcome, f"{effect.reason}; the caller hung up first")
+        else:
+            self.give(Outcome.CALLER_HANGUP, reason)
+
+    def stream_closed(self, closed: Closed) -> None:
+        """The caller's socket is closed, by them or by our own server."""
+        if closed.code == SERVICE_RESTART:
+            self.give(Outcome.DRAINED, "the bridge was stopped")
+        else:
+            self.caller_left(f"the stream's socket closed ({closed.code})")
+
+    def engine_left(self, closed: Closed, *, was_ready: bool) -> None:
+        """The engine closed its side: politely (1000), or not."""
+        if self.farewell is not None:
+            self.farewell.engine_is_gone()
+        elif not was_ready:
+            self.give(Outcome.VENDOR_UNAVAILABLE, f"the agent closed before it was ready ({closed.code})")
+        elif closed.code == 1000:
+            self.bid_farewell(EndCall("the agent ended the call")).engine_is_gone()
+        else:
+            self.give(Outcome.VENDOR_LOST, f"the agent was lost ({closed.code} {closed.reason})".replace(" )", ")"))
+
+    # ---- the farewell ----------------------------------------------------------------------------------------
+
+    def bid_farewell(self, effect: EndCall | Transfer) -> Farewell:
+        """Let the call end once the last word was heard; the first farewell counts."""
+        if self.farewell is None:
+            self.farewell = Farewell(effect, since=self._clock(), longest_s=self._goodbye_wait_s)
+            facts = {"effect": type(effect).__name__, "reason": effect.reason}
+            self._log.info("farewell", **facts)
+            self._store.note(self._call_sid, "farewell", facts)
+        return self.farewell
+
+    def farewell_over(self) -> None:
+        """The last word was heard: do what the farewell was for."""
+        assert self.farewell is not None
+        effect = self.farewell.effect
+        if isinstance(effect, Transfer):
+            self._store.note(self._call_sid, "transfer", {"to": effect.to, "announce": effect.announce})
+            self.give(Outcome.TRANSFERRED, effect.reason or "transfer to a person")
+        else:
+            self.give(effect.outcome, effect.reason)
+
+    # ---- the record ------------------------------------------------------------------------------------------
+
+    async def record(self) -> None:
+        """Return once the verdict is durable, or the store has been waited for long enough.
+
+        A cancelled caller does not cancel the writing.
+        """
+        if self._record is None:
+            self._record = asyncio.create_task(self._write(self.verdict), name=f"record {self._call_sid}")
+        await asyncio.shield(self._record)
+
+    async def _write(self, end: CallEnd) -> None:
+        recorded = False
+        try:
+            async with asyncio.timeout(RECORD_WAIT_S):
+                await self._store.flush()
+                recorded = await self._store.end_call(self._call_sid, end)
+        except Exception:  # the store's trouble must not keep the line open; boot settles the row
+            self._log.exception("record_failed", outcome=end.outcome.value)
+        self._log.info(
+            "call_ended",
+            outcome=end.outcome.value,
+            reason=end.reason,
+            duration_ms=end.duration_ms,
+            recorded=recorded,
+            **end.numbers,
+        )
