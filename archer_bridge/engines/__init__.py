@@ -1,0 +1,1 @@
+"""Voice engines behind the one port, and Archer, who speaks through them."""
