@@ -117,7 +117,9 @@ def test_serving_names_every_missing_secret() -> None:
     ("environ", "expected"),
     [
         pytest.param(
-            {"ARCHER_SERVER__INSECURE_DEV": "true", "ARCHER_SERVER__HOST": "0.0.0.0"}, "use it on 127.0.0.1", id="insecure"
+            {"ARCHER_SERVER__INSECURE_DEV": "true", "ARCHER_SERVER__HOST": "0.0.0.0"},
+            "use it on 127.0.0.1",
+            id="insecure",
         ),
         pytest.param(
             {"ARCHER_ADMIN__HOST": "0.0.0.0", "ARCHER_ADMIN__TOKEN": "short"}, "at least 16 characters", id="weak-admin"

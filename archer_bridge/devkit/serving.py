@@ -6,6 +6,7 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import uvicorn
@@ -51,9 +52,15 @@ class LifespanError(ArcherError):
 
 @asynccontextmanager
 async def serving(
-    app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, ws_max_size: int = 65536, grace_s: int = 2
+    app: ASGIApp,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    ws: type[WebSocketsSansIOProtocol] = WebSocketsSansIOProtocol,
+    ws_max_size: int = 65536,
+    grace_s: int = 2,
 ) -> AsyncIterator[Served]:
-    """Serve `app` until the block is left; port 0 picks a free one.
+    """Serve `app` until the block is left; port 0 picks a free one, `ws` is what carries WebSockets.
 
     No signal handlers, no compression, no keep-alive pings, no periodic timer: nothing here moves time, so it
     runs under a virtual clock. On leaving, open sockets are closed with 1012, and application tasks that have
@@ -63,7 +70,7 @@ async def serving(
         OSError: the address cannot be bound.
         LifespanError: the application failed to start.
     """
-    config = _configure(app, ws_max_size=ws_max_size, grace_s=grace_s)
+    config = _configure(app, ws=ws, ws_max_size=ws_max_size, grace_s=grace_s)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
@@ -91,10 +98,10 @@ def connection_reset(scope: Scope) -> Callable[[], None]:
     return cast("Callable[[], None]", scope["state"][_RESET_KEY])
 
 
-def _configure(app: ASGIApp, *, ws_max_size: int, grace_s: int) -> uvicorn.Config:
+def _configure(app: ASGIApp, *, ws: type[WebSocketsSansIOProtocol], ws_max_size: int, grace_s: int) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        ws=cast("Any", _make_websocket_protocol),
+        ws=cast("Any", partial(_make_websocket_protocol, ws)),
         ws_max_size=ws_max_size,
         ws_ping_interval=None,
         ws_per_message_deflate=False,
@@ -111,10 +118,14 @@ def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=2048)
     listener.setblocking(False)
+    # Accepted sockets inherit it. asyncio sets it only where the protocol is named, which `create_server` leaves out;
+    # without it a small message waits for the acknowledgement of the one before, up to 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
 def _make_websocket_protocol(
+    kind: type[WebSocketsSansIOProtocol],
     config: uvicorn.Config,
     server_state: Any,
     app_state: dict[str, Any],
@@ -126,7 +137,7 @@ def _make_websocket_protocol(
     offers to hand something to the application.
     """
     state = dict(app_state)
-    protocol = WebSocketsSansIOProtocol(config, server_state, state, _loop)
+    protocol = kind(config, server_state, state, _loop)
 
     def reset() -> None:
         raw = protocol.transport.get_extra_info("socket")

@@ -72,14 +72,15 @@ class CartesiaSimulator:
         self._refusals = 0
 
     async def open_voice(self) -> None:
-        """Open the voice and load its models.
+        """Open the voice and load its models, and those of its ear, so that the first call waits for neither.
 
         Raises:
             ModuleNotFoundError: the local voice is asked for and not installed.
         """
         self._voice = open_voice(self.options.voice, seed=self.options.seed)
-        if self._voice.blocking:
-            await asyncio.to_thread(self._voice.warm)
+        for engine in (self._voice, open_ear(self.options.voice)):
+            if engine.blocking:
+                await asyncio.to_thread(engine.warm)
 
     @property
     def voice(self) -> Voice:
@@ -90,9 +91,8 @@ class CartesiaSimulator:
 
     async def open_listener(self, encoding: str, rate: int) -> Listener:
         """Make an ear for one stream of this encoding and rate."""
-        ear = open_ear(self.options.voice)
-        if ear.blocking:
-            await asyncio.to_thread(ear.warm)
+        name = self.options.voice  # its models are loaded; its own detector takes a moment
+        ear = await asyncio.to_thread(open_ear, name) if self.voice.blocking else open_ear(name)
         return Listener(ear, encoding, rate)
 
     def admit_agent(self, connection: HTTPConnection, agent_id: str) -> Credential:

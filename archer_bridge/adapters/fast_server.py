@@ -1,0 +1,222 @@
+"""Twilio's socket without ASGI's queue and task switches: a protocol class for uvicorn, and the socket over it.
+
+`FastProtocol` is uvicorn's own WebSocket in all but one thing: once a *sink* is set, text messages are given to it as
+they are read, within the read. The handshake, `accept`, pings, closing, fragments and every error stay uvicorn's, and
+until a sink is set all messages are. The scope's extension `archer.fast` is how the application finds it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from starlette.websockets import WebSocket
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from archer_bridge.adapters.asgi_socket import CLOSE_WAIT_S, AsgiSocket
+from archer_bridge.adapters.fast_frames import (
+    LARGEST,
+    FrameWriter,
+    Sink,
+    SinkFailed,
+    Write,
+    at_frame_boundary,
+    bound_buffers,
+    is_utf8,
+    read_frames,
+)
+from archer_bridge.adapters.outbox import DOES_NOT_READ
+from archer_bridge.ports import Closed
+
+EXTENSION = "archer.fast"
+
+
+class Owner(Protocol):
+    """Who listens to a connection while its sink is set."""
+
+    def failed(self, error: BaseException | None) -> None:
+        """The sink raised this, or with None the peer does not read: there is nothing more to expect."""
+
+
+class FastProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket with a fast path for whole text frames."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.writer: FrameWriter | None = None
+        self._sink: Sink | None = None
+        self._owner: Owner | None = None
+        self._limit = min(LARGEST, self.config.ws_max_size)
+        self._may_read = False
+        """The stock parser is between two messages."""
+
+    def handle_connect(self, event: Request) -> None:
+        """Offer the extension to the application, whose task has not begun yet."""
+        super().handle_connect(event)
+        if self.handshake_initiated and not self.close_sent:
+            bound_buffers(self.transport)
+            self.writer = FrameWriter(self.transport, self._does_not_read, masked=False)
+            cast("dict[str, Any]", self.scope["extensions"])[EXTENSION] = self
+
+    # ---- what the application asks ---------------------------------------------------------------------------
+
+    def set_sink(self, sink: Sink | None, owner: Owner | None = None) -> None:
+        """Give messages to `sink` from now on, first those that wait in the stock queue; None: to the queue again."""
+        self._sink, self._owner, self._may_read = sink, owner, False
+        if sink is None:
+            return
+        endings = []
+        while not self.queue.empty():
+            event = self.queue.get_nowait()
+            if event["type"] == "websocket.receive":
+                text = event.get("text")
+                self._deliver(text if text is not None else event.get("bytes") or b"")
+            else:
+                endings.append(event)
+        for event in endings:
+            self.queue.put_nowait(event)
+        if self.read_paused and not self.transport.is_closing():
+            self.read_paused = False
+            self.transport.resume_reading()
+        self._may_read = at_frame_boundary(self.conn)
+
+    def _does_not_read(self) -> None:
+        if self._owner is not None:
+            self._owner.failed(None)
+
+    def _broken(self, error: BaseException | None) -> None:
+        """Our own bug ends this call only: it is raised where the call is run."""
+        owner, self._sink = self._owner, None
+        if owner is not None:
+            owner.failed(error)
+
+    def _deliver(self, message: str | bytes) -> None:
+        if self._sink is not None:
+            try:
+                self._sink(message)
+            except Exception as error:
+                self._broken(error)
+
+    # ---- reading ---------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Read whole text frames; leave everything else, from its frame boundary on, to uvicorn."""
+        if self._may_read and self._sink is not None:
+            try:
+                taken = read_frames(data, self._sink, masked=True, limit=self._limit)
+            except SinkFailed as failed:
+                taken = failed.taken
+                self._broken(failed.__cause__)
+            if taken == len(data):
+                return
+            data = data[taken:]
+        super().data_received(data)
+        self._may_read = self._sink is not None and at_frame_boundary(self.conn)
+        self._mind_the_end()
+
+    def send_receive_event_to_app(self) -> None:
+        """Give a message that the stock parser has put together to the sink, if there is one."""
+        if self._sink is None or self.close_sent:
+            super().send_receive_event_to_app()
+            return
+        message = b"".join(self.frames)
+        if self.curr_msg_data_type == "text" and not is_utf8(message):
+            super().send_receive_event_to_app()  # it closes with 1007
+            return
+        self.frames = []
+        self._deliver(message)
+
+    # ---- writing ---------------------------------------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        """The buffer is full."""
+        super().pause_writing()
+        if self.writer is not None:
+            self.writer.pause()
+
+    def resume_writing(self) -> None:
+        """The buffer has room."""
+        super().resume_writing()
+        if self.writer is not None:
+            self.writer.resume()
+
+    # ---- the end: no message follows a close frame -----------------------------------------------------------
+
+    def _mind_the_end(self) -> None:
+        if self.writer is not None and (self.close_sent or self.disconnected or self.transport.is_closing()):
+            self.writer.shut()
+
+    def keepalive_timeout(self) -> None:
+        """The peer did not answer a ping."""
+        super().keepalive_timeout()
+        self._mind_the_end()
+
+    def shutdown(self) -> None:
+        """The server stops."""
+        super().shutdown()
+        self._mind_the_end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        super().connection_lost(exc)
+        self._mind_the_end()
+
+
+class FastSocket:
+    """An accepted WebSocket on `FastProtocol` as a `ports.TextSocket`."""
+
+    def __init__(self, websocket: WebSocket, connection: FastProtocol) -> None:
+        assert connection.writer is not None, "the extension is offered with its writer"
+        self._plain = AsgiSocket(websocket)
+        self._connection = connection
+        self._writer = connection.writer
+        self.write: Write = connection.writer.write
+        """Send one message: the writer's own method, for it runs 50 times a second."""
+        self._patience = asyncio.timeout(None)
+        self._error: BaseException | None = None
+        self._pumping = False
+
+    async def receive(self) -> str | None:
+        """Return the next text message, or None once the socket is closed; binary ones are skipped."""
+        return await self._plain.receive()
+
+    async def pump(self, on_message: Callable[[str | bytes], None]) -> Closed:
+        """Let every message go to `on_message` as it is read, until the socket closes or its peer stops reading."""
+        if self._writer.overflowed:
+            return DOES_NOT_READ
+        self._patience, self._pumping = asyncio.timeout(None), True  # due when there is nothing more to expect
+        try:
+            async with self._patience:
+                self._connection.set_sink(on_message, self)
+                closed = await self._plain.pump(on_message)  # all that the queue gets now is the end
+        except TimeoutError:
+            if not self._patience.expired():
+                raise
+            closed = DOES_NOT_READ
+        finally:
+            self._pumping = False
+            self._connection.set_sink(None)
+        if self._error is not None:
+            raise self._error
+        return closed
+
+    def failed(self, error: BaseException | None) -> None:
+        """End `pump`: the sink raised, or the peer does not read."""
+        self._error = error
+        if self._pumping:
+            self._patience.reschedule(asyncio.get_running_loop().time())
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Send what waits, then close; a peer that does not read cannot hold this up."""
+        await self._writer.finish(CLOSE_WAIT_S)
+        self._connection.set_sink(None)  # what comes after a close is nobody's
+        await self._plain.close(code, reason)
+
+
+CallerSocket = FastSocket | AsgiSocket
+
+
+def caller_socket(websocket: WebSocket) -> CallerSocket:
+    """Return the accepted WebSocket as the fastest `ports.TextSocket` that the server offers."""
+    connection = websocket.scope.get("extensions", {}).get(EXTENSION)
+    return FastSocket(websocket, connection) if isinstance(connection, FastProtocol) else AsgiSocket(websocket)

@@ -1,0 +1,1 @@
+"""HTTP and WebSocket routes: requests in, calls out."""

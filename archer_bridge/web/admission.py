@@ -1,0 +1,66 @@
+"""Whether one more call is answered: room in this process, room for this number, minutes left today.
+
+Decided at the webhook, where the caller can still be told; a socket refused later would be a dead line.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import structlog
+
+from archer_bridge.calls.registry import LiveCalls
+from archer_bridge.ports import Store
+
+log = structlog.get_logger(__name__)
+
+WARN_AT = 0.8
+"""The share of the day's minutes from which the operator is warned."""
+
+
+@dataclass(slots=True)
+class Admission:
+    """The limits on new calls; a limit of 0 is none."""
+
+    live: LiveCalls
+    store: Store
+    per_number: int
+    """Live calls of one phone number in this process."""
+    daily_minutes: int
+    """Minutes of all calls since midnight UTC, by the record, so that every process and a restart count."""
+    _told: tuple[date, str] = (date.min, "")
+
+    async def refusal(self, call_sid: str, number: str) -> str | None:
+        """Return why this call is not answered, or None; a call that is live already is never refused.
+
+        Raises:
+            StoreError: the record cannot be read, and there is a budget.
+        """
+        if call_sid in self.live:
+            return None
+        if not self.live.has_room:
+            return "draining" if self.live.draining else f"{len(self.live)} live calls"
+        if self.per_number:
+            same = sum(1 for session in self.live if session.row.from_number == number)
+            if same >= self.per_number:
+                return f"{same} live calls of this number"
+        return await self._over_budget() if self.daily_minutes else None
+
+    async def _over_budget(self) -> str | None:
+        now = datetime.now(UTC)
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        running = sum(max(0.0, (now - session.row.created_at).total_seconds()) for session in self.live)
+        used = (await self.store.talk_seconds(midnight) + running) / 60
+        share = used / self.daily_minutes
+        if share >= 1:
+            self._tell(now.date(), "error", used)
+            return f"{used:.0f} of {self.daily_minutes} minutes used today"
+        if share >= WARN_AT:
+            self._tell(now.date(), "warning", used)
+        return None
+
+    def _tell(self, today: date, level: str, used: float) -> None:
+        """Say it once a day and level."""
+        if self._told != (today, level):
+            self._told = today, level
+            tell = log.error if level == "error" else log.warning
+            tell("minutes_budget", used=round(used), budget=self.daily_minutes)

@@ -1,0 +1,151 @@
+"""The media stream's socket: proves itself twice, then becomes a call.
+
+Before `accept`: Twilio's signature over our configured address. Within seconds of it: a `start` with a one-time token
+that our own webhook issued for this call and account. Nothing vendor-side happens before that, and a refused stream
+changes no call's record.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+import structlog
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
+
+from archer_bridge.adapters.fast_server import CallerSocket, caller_socket
+from archer_bridge.engines.archer import CallContext
+from archer_bridge.errors import StoreError
+from archer_bridge.log import is_debug
+from archer_bridge.log_raw import ShownSocket
+from archer_bridge.models import CallRow
+from archer_bridge.ports import TextSocket
+from archer_bridge.protocols.frames import BadFrame
+from archer_bridge.protocols.stream_token import TokenProblem
+from archer_bridge.protocols.twilio_media import MediaStream, Start
+from archer_bridge.protocols.twilio_signature import SETTINGS_HEADER
+from archer_bridge.web.context import Service
+
+log = structlog.get_logger(__name__)
+
+PATH = "/ws/cartesia"
+MESSAGES_BEFORE_START = 10
+UNAUTHENTICATED_LIMIT = 256
+REFUSED = 1008
+
+
+async def media_stream(websocket: WebSocket) -> None:
+    """Carry one Twilio media stream from its upgrade to its end."""
+    service: Service = websocket.app.state.service
+    signature = websocket.headers.get("x-twilio-signature")
+    if not _is_own_origin(service, websocket.headers.get("origin")):
+        service.gate.refuse("socket", "origin")
+        await websocket.close()
+        return
+    genuine = service.checker.accepts_upgrade(
+        websocket.url.path, signature, settings=websocket.headers.get(SETTINGS_HEADER)
+    )
+    if not service.insecure_dev and not genuine:
+        service.gate.refuse("socket", "signature" if signature else "unsigned")
+        await websocket.close()  # before accept: HTTP 403
+        return
+    if service.unauthenticated >= UNAUTHENTICATED_LIMIT:
+        service.gate.refuse("socket", "too_many")
+        await websocket.close()
+        return
+    await websocket.accept()
+    log.info("twilio_websocket_accepted_for_cartesia")
+    socket, stream = caller_socket(websocket), MediaStream()
+    service.unauthenticated += 1
+    try:
+        row = await _prove(service, socket, stream)
+    finally:
+        service.unauthenticated -= 1
+    if row is None:
+        await socket.close(REFUSED, "refused")
+        return
+    try:
+        await _call(service, row, socket, stream)
+    finally:
+        service.live.release(row.call_sid)
+
+
+def _is_own_origin(service: Service, origin: str | None) -> bool:
+    """Twilio sends no Origin; a browser sends its page's, and only our own could have business here."""
+    return origin is None or origin.rstrip("/").lower() == service.public_url.lower()
+
+
+async def _call(service: Service, row: CallRow, socket: CallerSocket, stream: MediaStream) -> None:
+    customer = None
+    try:
+        customer = await service.store.get_customer(row.customer_id) if row.customer_id else None
+    except StoreError as error:  # the agent does not know the first name then; tools ask again themselves
+        log.error("record_failed", call_sid=row.call_sid, error=str(error))
+    caller = _shown(socket, row.call_sid) if is_debug() else socket
+    context = CallContext(call=row, customer=customer, stream=stream, caller=caller, tool_calls=[])
+    with structlog.contextvars.bound_contextvars(call_sid=row.call_sid, stream_sid=stream.stream_sid):
+        await service.agent.handle_call(context)
+
+
+def _shown(socket: CallerSocket, call_sid: str) -> TextSocket:
+    def show(direction: str, message: Any) -> None:
+        log.debug("twilio_message_raw", call_sid=call_sid, direction=direction, message=message)
+
+    return ShownSocket(socket, show)
+
+
+async def _prove(service: Service, socket: CallerSocket, stream: MediaStream) -> CallRow | None:
+    """Return the call that this stream belongs to, its place in `live` reserved; None when it is refused."""
+    try:
+        async with asyncio.timeout(service.start_timeout_s):
+            start = await _start(socket, stream)
+    except TimeoutError:
+        service.gate.refuse("stream", "no_start")
+        return None
+    if start is None:
+        service.gate.refuse("stream", "no_start")
+        return None
+    call_sid = start.start.call_sid
+    try:
+        token_id = service.keys.check(
+            start.start.custom_parameters.get("token", ""),
+            call_sid=call_sid,
+            account_sid=start.start.account_sid,
+            now=time.time(),
+        )
+    except TokenProblem as problem:
+        service.gate.refuse("stream", problem.reason)
+        return None
+    if not service.live.reserve(call_sid):
+        service.gate.refuse("stream", "second_stream", call_sid=call_sid)
+        return None
+    row = None
+    try:
+        row = await service.store.claim_stream(call_sid, stream.stream_sid, token_id, service.owner_id)
+    except StoreError as error:
+        log.error("record_failed", call_sid=call_sid, error=str(error))
+    finally:
+        if row is None:  # cancelled, too: the place is free again
+            service.live.release(call_sid)
+    if row is None:
+        service.gate.refuse("stream", "token_spent", call_sid=call_sid)
+    return row
+
+
+async def _start(socket: CallerSocket, stream: MediaStream) -> Start | None:
+    """Return the stream's `start`; None when the socket closes or sends anything else for too long."""
+    for _ in range(MESSAGES_BEFORE_START):
+        message = await socket.receive()
+        if message is None:
+            return None
+        try:
+            event = stream.receive(message)
+        except BadFrame as error:
+            log.debug("twilio_bad_frame", reason=error.reason)
+            continue
+        if isinstance(event, Start):
+            return event
+    return None
+
+
+ROUTES = [WebSocketRoute(PATH, media_stream)]

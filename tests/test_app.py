@@ -1,0 +1,103 @@
+"""The composition root: what is wired to what, and the drain."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.routing import BaseRoute
+
+from archer_bridge.app import create_app, drain
+from archer_bridge.devkit.phone import Caller
+from archer_bridge.devkit.serving import Served, serving
+from archer_bridge.errors import PluginError
+from archer_bridge.models import Outcome
+from tests.support.virtual import virtual
+from tests.support.world import settings_for, world
+
+PUBLIC_ROUTES = {
+    "/webhooks/twilio/incoming",
+    "/webhooks/twilio/stream-ended",
+    "/webhooks/twilio/status",
+    "/webhooks/twilio/stream-status",
+    "/ws/cartesia",
+    "/healthz",
+    "/readyz",
+}
+
+
+def path(route: BaseRoute) -> str:
+    return str(getattr(route, "path", route))
+
+
+@virtual
+async def test_nothing_else_is_public(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        async with httpx.AsyncClient(base_url=here.bridge.http_url, trust_env=False, timeout=None) as client:
+            nothing = [
+                (await client.get(url)).status_code
+                for url in ("/", "/docs", "/metrics", "/api/calls", "/var/archer.db")
+            ]
+            health = (await client.get("/healthz")).json()
+
+        assert {path(route) for route in here.app.routes} == PUBLIC_ROUTES
+        assert nothing == [404] * 5
+        assert health["status"] == "ok"
+
+
+@virtual
+async def test_readiness_tells_full_from_ready(tmp_path: Path) -> None:
+    async with (
+        world(tmp_path, ARCHER_SERVER__MAX_CALLS="1") as here,
+        httpx.AsyncClient(trust_env=False, timeout=None) as client,
+    ):
+        ready = await client.get(f"{here.bridge.http_url}/readyz")
+        here.service.live.reserve("CA1")
+        full = await client.get(f"{here.bridge.http_url}/readyz")
+
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "live_calls": 0, "capacity": 1})
+    assert (full.status_code, full.json()) == (503, {"status": "full", "live_calls": 1, "capacity": 1})
+
+
+@virtual
+async def test_a_drain_waits_for_the_call_that_is_live(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        settings = settings_for(here.bridge, "sqlite:///unused.db", ARCHER_SERVER__MIN_DRAIN_S="1")
+        drained: list[asyncio.Task[None]] = []
+
+        async def script(caller: Caller) -> None:
+            await caller.agent_finished()
+            drained.append(asyncio.create_task(drain(here.app, settings)))
+            await caller.wait(5)
+            assert not drained[0].done()
+            await caller.hang_up()
+
+        report = await here.call(script)
+        await drained[0]
+        row = await here.store.get_call(report.call_sid)
+
+    assert report.script_error == ""
+    assert row is not None
+    assert row.outcome is Outcome.CALLER_HANGUP
+
+
+def test_every_broken_plugin_is_listed(tmp_path: Path) -> None:
+    settings = settings_for(
+        Served("127.0.0.1", 9), "sqlite:///unused.db", ARCHER_TOOLS__ENABLED='["end_call", "one", "two"]'
+    )
+    with pytest.raises(PluginError) as caught:
+        create_app(settings)
+
+    assert len(caught.value.problems) == 2
+
+
+@virtual
+async def test_it_opens_and_closes_its_own_database(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        settings = settings_for(here.bridge, f"sqlite:///{tmp_path / 'own.db'}")
+        app = create_app(settings)
+        async with serving(app):
+            assert (tmp_path / "own.db").is_file()
+        again = create_app(settings)
+        async with serving(again):  # the lock of the first is free again
+            assert list(await again.state.service.store.list_calls()) == []
