@@ -122,6 +122,10 @@ class MemoryStore:
         """Return the newest calls first."""
         return list(reversed(self._calls.values()))[:limit]
 
+    async def talk_seconds(self, since: datetime) -> float:
+        """Return the seconds of ended calls that began at or after `since`."""
+        return sum((row.duration_ms or 0) / 1000 for row in self._calls.values() if row.created_at >= since)
+
     async def turns(self, call_sid: str) -> Sequence[Turn]:
         """Return the transcript in order."""
         return sorted(self._turns[call_sid].values(), key=lambda turn: (turn.started_ms, turn.number, turn.role))

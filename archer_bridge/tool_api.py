@@ -67,8 +67,8 @@ class Tool:
     is_async: bool = True
     timeout_s: float | None = None
     """Until the model is told "timeout"; None means `[tools] timeout_s`."""
-    soft_limit_s: float = 1.5
-    """After this a filler may be spoken."""
+    soft_limit_s: float = 0.8
+    """After this a filler may be spoken; with the caller's pause before it, short of 1.5 s of silence."""
     requires: Requirement | None = None
     """`verified`: the caller proved who they are in this call; `offered`: and terms were offered."""
     side_effect: bool = False
@@ -112,7 +112,7 @@ def tool(
     *,
     name: str | None = None,
     timeout_s: float | None = None,
-    soft_limit_s: float = 1.5,
+    soft_limit_s: float = 0.8,
     requires: Requirement | None = None,
     side_effect: bool = False,
     max_calls_per_call: int | None = None,

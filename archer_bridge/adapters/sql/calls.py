@@ -14,9 +14,10 @@ from sqlalchemy import Connection, Row, bindparam, case, func, select, update
 from archer_bridge.adapters.sql import events
 from archer_bridge.adapters.sql.schema import calls, stream_tokens, tool_calls, turns, webhook_receipts
 from archer_bridge.adapters.sql.statements import insert_once, lease_clock, lock_call, upsert
-from archer_bridge.adapters.sql.types import clean_text, dump_json, load_json
+from archer_bridge.adapters.sql.types import clean_text, dump_json, kept_text, load_json
 from archer_bridge.calls.state import sources
 from archer_bridge.models import CallEnd, CallRow, CallState, NewCall, Outcome, Turn
+from archer_bridge.redaction import redact_heard
 
 CALL_CREATED, STREAM_CLAIMED, CALL_MOVED, CALL_ENDED = "call_created", "stream_claimed", "call_moved", "call_ended"
 """The kinds of event that change the row; `replay.py` reads them."""
@@ -145,7 +146,7 @@ def end(connection: Connection, call_sid: str, ending: CallEnd, *, now: datetime
 
     A wall clock that was set back never makes a call end before it began.
     """
-    numbers_json, reason = dump_json(ending.numbers), clean_text(ending.reason)
+    numbers_json, reason = dump_json(ending.numbers), kept_text(ending.reason)
     changed = connection.execute(
         update(calls)
         .where(calls.c.call_sid == call_sid, calls.c.state.in_(sources(CallState.ENDED)))
@@ -187,9 +188,16 @@ def newest(connection: Connection, limit: int) -> Sequence[CallRow]:
     return [to_row(row) for row in connection.execute(select(calls).order_by(*order).limit(limit))]
 
 
+def talk_seconds(connection: Connection, since: datetime) -> float:
+    """Return the seconds of ended calls that began at or after `since`."""
+    total = select(func.coalesce(func.sum(calls.c.duration_ms), 0)).where(calls.c.created_at >= since)
+    return float(connection.execute(total).scalar_one()) / 1000
+
+
 def put_turn(connection: Connection, call_sid: str, turn: Turn) -> None:
     """Store the turn; a turn with the same number and role is replaced by what is known now."""
-    values = _fields(turn) | {"text": clean_text(turn.text), "heard_text": clean_text(turn.heard_text)}
+    text, heard = redact_heard(clean_text(turn.text), clean_text(turn.heard_text))
+    values = _fields(turn) | {"text": text, "heard_text": heard}
     upsert(connection, turns, {"call_sid": call_sid} | values)
 
 

@@ -18,6 +18,7 @@ from archer_bridge.adapters.sql.schema import call_events
 from archer_bridge.adapters.sql.statements import insert_once, lock_call
 from archer_bridge.adapters.sql.types import dump_json, load_json
 from archer_bridge.models import CallEvent
+from archer_bridge.redaction import redact_value
 
 FIRST_HASH = "0" * 64
 _LAST = (
@@ -40,8 +41,8 @@ class Note:
 
 
 def new_note(call_sid: str, kind: str, data: Mapping[str, Any], at: datetime) -> Note:
-    """Take the facts as they are now; `data` may change afterwards."""
-    return Note(uuid4().hex, call_sid, at, kind, dump_json(data))
+    """Take the facts as they are now, without secrets; `data` may change afterwards."""
+    return Note(uuid4().hex, call_sid, at, kind, dump_json(redact_value(data)))
 
 
 def append(connection: Connection, note: Note) -> None:

@@ -131,6 +131,10 @@ class SqlStore:
         """Return the number of turns and of tool calls of each call."""
         return await self._parts.reader.read(partial(calls.counts, call_sids=call_sids))
 
+    async def talk_seconds(self, since: datetime) -> float:
+        """Return the seconds of ended calls that began at or after `since`."""
+        return await self._parts.reader.read(partial(calls.talk_seconds, since=since))
+
     async def turns(self, call_sid: str) -> Sequence[Turn]:
         """Return the transcript in order."""
         return await self._parts.reader.read(partial(calls.transcript, call_sid=call_sid))

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
 from archer_bridge.adapters.sql import events
 from archer_bridge.adapters.sql.schema import LIVE_TRIES, tool_calls
 from archer_bridge.adapters.sql.statements import insert_once
-from archer_bridge.adapters.sql.types import clean_text
+from archer_bridge.adapters.sql.types import kept_json
 from archer_bridge.models import Began, ToolBegin, ToolBegun, ToolRow, ToolStatus
 
 CHANGEABLE = (ToolStatus.STARTED.value, ToolStatus.UNKNOWN.value)
@@ -95,7 +95,7 @@ def finish(connection: Connection, ended: Finish, *, now: datetime) -> bool:
         .where(tool_calls.c.key == ended.key, tool_calls.c.status.in_(CHANGEABLE))
         .values(
             status=ended.status.value,
-            result_json=clean_text(ended.result_json),
+            result_json=kept_json(ended.result_json),
             done_at=now,
             duration_ms=ended.duration_ms,
         )
@@ -120,7 +120,7 @@ def deny(connection: Connection, asked: ToolBegin, result_json: str, *, owner_id
     """Record a refused call; a denied row blocks nothing, and a key that exists stays as it is."""
     values = _values(asked, owner_id=owner_id, now=now) | {
         "status": ToolStatus.DENIED.value,
-        "result_json": clean_text(result_json),
+        "result_json": kept_json(result_json),
         "attempt": 1,
         "done_at": now,
     }
@@ -150,7 +150,7 @@ def _values(asked: ToolBegin, *, owner_id: str, now: datetime) -> dict[str, Any]
         "key": asked.key,
         "call_sid": asked.call_sid,
         "tool": asked.tool,
-        "arguments_json": clean_text(asked.arguments_json),
+        "arguments_json": kept_json(asked.arguments_json),
         "arguments_sha256": asked.arguments_sha256,
         "business_key": asked.business_key,
         "owner_id": owner_id,

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import DateTime, Dialect
 from sqlalchemy.types import TypeDecorator
 
+from archer_bridge.redaction import redact, redact_json
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """A timezone-aware UTC instant with microseconds.
@@ -43,6 +45,16 @@ def utc_now() -> datetime:
 def clean_text(text: str) -> str:
     """Replace what a database cannot hold: NUL (PostgreSQL) and lone surrogates (both) become U+FFFD."""
     return "".join("�" if char == "\x00" or "\ud800" <= char <= "\udfff" else char for char in text)
+
+
+def kept_text(text: str) -> str:
+    """Return text as the record keeps it: storable, without secrets."""
+    return redact(clean_text(text))
+
+
+def kept_json(text: str) -> str:
+    """Return JSON text as the record keeps it: storable, without secrets, still JSON."""
+    return redact_json(clean_text(text))
 
 
 def dump_json(data: Mapping[str, Any]) -> str:

@@ -1,0 +1,19 @@
+"""200 secrets through every entry; none in the log, the database, the metrics or on the command line."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(("style", "seed"), [("json", 1), ("console", 2)])
+def test_no_planted_secret_is_found(style: str, seed: int) -> None:
+    command = [sys.executable, "-m", "tests.support.canary", "--seed", str(seed), "--log", style]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=55, check=False)
+    report = json.loads(done.stdout)
+
+    assert report["finds"] == []
+    assert done.returncode == 0
+    assert report["secrets"] == 200
+    assert min(report["masks"][sink] for sink in ("log", "database", "command line")) > 100
