@@ -19,7 +19,7 @@ call: $(VENV)/.voices  ## Place one simulated call with real speech: no account,
 	@$(BIN)/archer call --embedded --scenario $(SCENARIO)
 
 test: $(VENV)/.dev  ## Run the whole test suite
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 dev: $(VENV)/.core  ## Take real calls on this machine, through ngrok
 	@$(BIN)/archer dev
@@ -34,7 +34,8 @@ check: $(VENV)/.dev  ## Lint, types, import contracts
 format: $(VENV)/.dev  ## Format the code
 	@$(BIN)/ruff check --fix --quiet $(SOURCES); $(BIN)/ruff format --quiet $(SOURCES)
 
-bench: $(VENV)/.bench  ## Measure the codecs and the store, beside the alternatives
+bench: $(VENV)/.bench  ## Measure calls, codecs and the store, beside the alternatives
+	@$(BIN)/archer bench
 	@$(BIN)/archer codecs bench
 	@$(BIN)/python tests/bench/bench_store.py
 

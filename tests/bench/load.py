@@ -1,0 +1,201 @@
+"""Many calls at once, as Twilio places them: a frame each 20 ms, phases staggered, from bytes made before."""
+
+import asyncio
+import base64
+import json
+import random
+import re
+import statistics
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import cast
+
+from archer_bridge.devkit.phone import DEMO_ACCOUNT
+from tests.bench.far_engine import STREAM
+
+FRAME_S = 0.020
+MARK = re.compile(rb'"name": ?"([^"]+)"')
+PAYLOAD = base64.b64encode(random.Random(1).randbytes(160)).decode()
+
+
+def client_frame(message: str) -> bytes:
+    """Return a masked text frame; the key is zero, which unmasks for the same price."""
+    data = message.encode()
+    head = bytes((0x81, 0x80 | len(data))) if len(data) < 126 else b"\x81\xfe" + len(data).to_bytes(2, "big")
+    return head + bytes(4) + data
+
+
+def media_frames(stream: str, count: int) -> list[bytes]:
+    """Return a call's frames in order."""
+    return [
+        client_frame(
+            f'{{"event":"media","sequenceNumber":"{n + 2}","media":{{"track":"inbound","chunk":"{n + 1}",'
+            f'"timestamp":"{n * 20}","payload":"{PAYLOAD}"}},"streamSid":"{stream}"}}'
+        )
+        for n in range(count)
+    ]
+
+
+@dataclass
+class Measured:
+    """What one driven segment gave."""
+
+    sent: int = 0
+    received: int = 0
+    latencies: list[float] = field(default_factory=list)
+    lateness: list[float] = field(default_factory=list)
+
+    def percentile(self, values: list[float], share: float) -> float:
+        """Return a percentile in milliseconds; NaN without values."""
+        ordered = sorted(values)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000 if ordered else float("nan")
+
+
+class Leg(asyncio.Protocol):
+    """One call's socket."""
+
+    def __init__(self, measured: Measured) -> None:
+        self.measured = measured
+        self.loop = asyncio.get_running_loop()
+        self.opened: asyncio.Future[None] = self.loop.create_future()
+        self.in_flight: deque[float] = deque()
+        self.least = 1 << 30
+        """Fewest frames on their way after one came back: what filters hold for good."""
+        self.counting = False
+        self.since = 0.0
+        self.buffer = b""
+        self.is_open = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def send(self, frame: bytes, due: float) -> None:
+        """Send one frame that is due at this time."""
+        now = perf_counter()
+        self.in_flight.append(due)
+        self.transport.write(frame)
+        if self.counting:
+            self.measured.sent += 1
+            self.measured.lateness.append(now - due)
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        if not self.is_open:
+            head, end, rest = self.buffer.partition(b"\r\n\r\n")
+            if end:
+                self.buffer, self.is_open = rest, True
+                if b" 101 " in head.partition(b"\r\n")[0] + b" ":
+                    self.opened.set_result(None)
+                else:
+                    self.opened.set_exception(ConnectionError(head.decode()))
+        if self.is_open:
+            self._frames()
+
+    def _frames(self) -> None:
+        buffer, at, size = self.buffer, 0, len(self.buffer)
+        while at + 4 <= size:
+            length, head = buffer[at + 1], 2
+            if length == 126:
+                length, head = buffer[at + 2] << 8 | buffer[at + 3], 4
+            end = at + head + length
+            if end > size:
+                break
+            if buffer[at] == 0x81:
+                if b"media" in buffer[at : at + 30]:
+                    self._media()
+                elif b'"mark"' in buffer[at : at + 30] and (found := MARK.search(buffer, at, end)) is not None:
+                    self._echo(found[1].decode())
+            at = end
+        self.buffer = buffer[at:]
+
+    def _media(self) -> None:
+        if not self.in_flight:
+            return
+        due = self.in_flight.popleft()
+        self.least = min(self.least, len(self.in_flight))
+        if self.counting and due >= self.since:
+            self.measured.received += 1
+            self.measured.latencies.append(perf_counter() - due)
+
+    def _echo(self, name: str) -> None:
+        mark = {"event": "mark", "sequenceNumber": "0", "streamSid": STREAM, "mark": {"name": name}}
+        self.transport.write(client_frame(json.dumps(mark)))
+
+    def begin(self, since: float) -> None:
+        """Count frames due from this time on; forget what filters hold, so that answers match their questions."""
+        for _ in range(min(self.least, len(self.in_flight))):
+            self.in_flight.popleft()
+        self.counting, self.since = True, since
+
+
+async def open_leg(port: int, start: str, headers: str, measured: Measured) -> Leg:
+    """Open one call's socket and begin its stream."""
+    _, leg = await asyncio.get_running_loop().create_connection(lambda: Leg(measured), "127.0.0.1", port)
+    leg.transport.write(
+        f"GET /ws/cartesia HTTP/1.1\r\nHost: bridge.example.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{headers}\r\n".encode()
+    )
+    await leg.opened
+    leg.transport.write(client_frame('{"event":"connected","protocol":"Call","version":"1.0.0"}') + client_frame(start))
+    return leg
+
+
+def start_message(call_sid: str, token: str) -> str:
+    """Return a stream's `start`."""
+    body = {
+        "accountSid": DEMO_ACCOUNT.account_sid,
+        "callSid": call_sid,
+        "streamSid": STREAM,
+        "tracks": ["inbound"],
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+        "customParameters": {"token": token},
+    }
+    return json.dumps({"event": "start", "sequenceNumber": "1", "streamSid": STREAM, "start": body})
+
+
+async def drive(legs: list[Leg], *, warm_s: float, measure_s: float, edge: Callable[[], Awaitable[None]]) -> None:
+    """Send every call's frames at their times; `edge` is called when measuring begins and when it has ended."""
+    loop = asyncio.get_running_loop()  # its own clock counts milliseconds
+    count = round((warm_s + measure_s) / FRAME_S)
+    frames, warm = media_frames(STREAM, count), round(warm_s / FRAME_S)
+    began = perf_counter() + 0.05
+    schedule = sorted((n * FRAME_S + i * FRAME_S / len(legs), n, i) for n in range(count) for i in range(len(legs)))
+    at, done = 0, loop.create_future()
+
+    def tick() -> None:
+        nonlocal at
+        now = perf_counter()
+        while at < len(schedule) and began + schedule[at][0] <= now:
+            after, n, i = schedule[at]
+            legs[i].send(frames[n], began + after)
+            at += 1
+        if at == len(schedule) or (at >= warm * len(legs) and not legs[0].counting and not done.done()):
+            if not done.done():
+                done.set_result(None)
+            return
+        loop.call_later(max(0.0, began + schedule[at][0] - now), tick)
+
+    loop.call_later(0.05, tick)
+    await done
+    for leg in legs:
+        leg.begin(began + warm * FRAME_S)
+    await edge()
+    done = loop.create_future()
+    tick()
+    await done
+    await edge()
+    measured = legs[0].measured
+    for _ in range(10):  # the last answers, for a second at most
+        if measured.received >= measured.sent:
+            break
+        await asyncio.sleep(0.1)
+
+
+def median_and_range(values: list[float]) -> tuple[float, float, float]:
+    """Return median, 10th and 90th percentile."""
+    if len(values) < 2:
+        return (values[0] if values else float("nan"),) * 3
+    tenths = statistics.quantiles(values, n=10, method="inclusive")
+    return statistics.median(values), tenths[0], tenths[-1]
