@@ -9,11 +9,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SCENARIO ?= arranges_plan
 SOURCES := archer_bridge codecs tools tests
 
-.PHONY: help call test dev check format bench prove clean
+.PHONY: help call test dev check format bench prove prove-security clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 call: $(VENV)/.voices  ## Place one simulated call with real speech: no account, no key
 	@$(BIN)/archer call --embedded --scenario $(SCENARIO)
@@ -39,8 +39,11 @@ bench: $(VENV)/.bench  ## Measure calls, codecs and the store, beside the altern
 	@$(BIN)/archer codecs bench
 	@$(BIN)/python tests/bench/bench_store.py
 
-prove: $(VENV)/.dev  ## Run the long proofs: what was heard, hostile tools
+prove: $(VENV)/.dev  ## Run the long proofs: what was heard, recordings, hostile tools, security
 	@for program in tests/prove/*.py; do case $$program in *__init__.py) ;; *) $(BIN)/python -m $$(echo $${program%.py} | tr / .) || exit 1;; esac; done
+
+prove-security: $(VENV)/.dev  ## Run the security proofs whole
+	@$(BIN)/python -m tests.prove.security
 
 clean:  ## Leave no trace
 	rm -rf $(VENV) var build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

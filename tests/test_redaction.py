@@ -82,7 +82,12 @@ def test_once_is_enough_and_nothing_raises(text: str) -> None:
     assert redact(redact(text)) == redact(text)
 
 
-@given(st.lists(st.sampled_from("one two double 4111 1111 card cvv oh + 12 - . at dot com @ token= 123 is hundred ty".split())))
+WORDS = """
+one two double 4111 1111 card cvv oh + 12 - . at dot com @ token= 123 is hundred ty
+"""
+
+
+@given(st.lists(st.sampled_from(WORDS.split())))
 def test_once_is_enough_for_words(words: list[str]) -> None:
     text = " ".join(words)
 
@@ -141,6 +146,6 @@ def test_json_stays_json(text: str, kept: str) -> None:
 
 @pytest.mark.parametrize("piece", ["4 ", "one ", "4111 ", "a@", "pin 123 ", "a.", "token ", "at a dot "])
 def test_long_hostile_text_is_linear(piece: str) -> None:
-    text = piece * (100_000 // len(piece))
+    text = piece * (50_000 // len(piece))
 
     assert len(redact(text)) <= len(text)  # pytest's timeout judges the time

@@ -86,6 +86,24 @@ def export(
     run_command(lambda: with_record(database, look))
 
 
+@app.command("purge")
+def purge() -> None:
+    """Delete recordings older than recording.retention_days."""
+    import time
+
+    from archer_bridge.adapters.recordings import purge as purge_recordings
+    from archer_bridge.config import load_settings
+
+    async def work() -> None:
+        recording = load_settings().recording
+        gone = purge_recordings(recording.folder, recording.retention_days, time.time())
+        for path in gone:
+            typer.echo(f"deleted {path}")
+        typer.echo(f"{len(gone)} recordings in {recording.folder} were older than {recording.retention_days} days")
+
+    run_command(work)
+
+
 def _console() -> Console:
     """Return a console that does not cut SIDs when the output is not a terminal."""
     console = Console(highlight=False)

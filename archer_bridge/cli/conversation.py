@@ -72,7 +72,7 @@ class Conversation:
         row.add_column(justify="right", width=7, no_wrap=True, style="dim")
         row.add_column(width=14, no_wrap=True, style=STYLES.get(who.split(" ", 1)[0], ""))
         row.add_column(ratio=1, overflow="fold")
-        row.add_row(f"{since:.1f} s", who, Text.assemble(text, (f" · {note}", "dim") if note else ""))
+        row.add_row(f"{since:.1f} s", who, Text.assemble(text, (f" ·{NBSP}{note}", "dim") if note else ""))
         self._console.print(row)
 
     def phone(self, event: PhoneEvent) -> None:

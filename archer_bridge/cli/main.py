@@ -13,7 +13,7 @@ COMMANDS = {
     "call": ("archer_bridge.cli.call:call", "Place a simulated phone call against a bridge."),
     "dev": ("archer_bridge.cli.dev:dev", "Take real calls on a laptop, through an ngrok tunnel."),
     "doctor": ("archer_bridge.cli.doctor:doctor", "Check settings, keys, address, database, plugins and agent."),
-    "calls": ("archer_bridge.cli.calls:app", "Look at the record: ls, show, export."),
+    "calls": ("archer_bridge.cli.calls:app", "Look at the record: ls, show, export, purge."),
     "tools": ("archer_bridge.cli.tools:app", "The agent's tools: ls, push to Cartesia, reconcile."),
     "codecs": ("archer_bridge.cli.codecs:app", "The codec library: ls, plan a chain, bench."),
     "bench": ("archer_bridge.cli.bench:bench", "Measure what a call costs, beside a bare relay and a naive bridge."),

@@ -290,6 +290,7 @@ def show(result: dict[str, Any]) -> str:
     lines += ["", "| figure | goal | median | p10..p90 | |", "|---|---|---|---|---|"]
     for text, (median, low, high, goal) in result["goals"].items():
         met = "met" if median <= goal else "within the noise" if median <= goal * 1.15 or low <= goal else "not met"
+        met = met if median == median else "not measured"  # NaN is not itself
         lines.append(f"| {text} | <= {goal} | {median:.2f} | {low:.2f}..{high:.2f} | {met} |")
     lines += ["", "| variant | idle MiB | KiB a call |", "|---|---|---|"]
     for name, memory in result["memory"].items():

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,21 @@ def test_only_the_last_four_digits_of_a_number_are_shown(number: str, shown: str
 
 def test_control_characters_cannot_drive_the_terminal() -> None:
     assert printable("a\x1b]0;x\x07é\n\u202eb") == "a\\x1b]0;x\\x07é\n\\u202eb"
+
+
+def test_purge_deletes_old_recordings_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    old, new, other = (folder / name for name in (f"CA{'1' * 32}.wav", f"CA{'2' * 32}.wav", "notes.txt"))
+    for path in (old, new, other):
+        path.write_bytes(b"x")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ARCHER_RECORDING__FOLDER", str(folder))
+
+    result = run("purge")
+
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in folder.iterdir()) == sorted([new.name, other.name])
+    assert f"deleted {old}" in result.output

@@ -232,7 +232,12 @@ async def strangers(size: Size, folder: Path) -> list[Finding]:
             f"{extra} and {len(rows) - size.calls}",
             (extra, len(rows)) == (0, size.calls),
         ),
-        Finding(f"frames lost by {size.calls} live calls", "0", f"{lost} of {frames}", lost == 0 and frames > 0),
+        Finding(
+            f"frames lost by {size.calls} live calls",
+            "0",
+            f"{lost} of {frames}",
+            lost == 0 and frames >= 400 * size.calls,
+        ),
     ]
 
 
@@ -296,6 +301,8 @@ async def documents(size: Size, folder: Path) -> list[Finding]:
 
 async def canaries(size: Size, folder: Path) -> list[Finding]:
     """Planted secrets in every sink; a process of its own."""
+    if not size.secrets:  # the suite has a test of its own for them
+        return []
     command = [sys.executable, "-m", "tests.support.canary", "--secrets", str(size.secrets), "--seed", str(size.seed)]
     done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, cwd=ROOT, check=False)
     finds = done.stdout.partition('"finds": ')[2].strip(" }\n") or done.stderr[-300:]
@@ -328,7 +335,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     size = (
-        Size(options.seed, forgeries=5, tokens=500, races=20, sockets=300, calls=2, secrets=60, documents=300)
+        Size(options.seed, forgeries=5, tokens=500, races=20, sockets=300, calls=2, secrets=0, documents=300)
         if options.quick
         else Size(
             options.seed,

@@ -7,13 +7,14 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize(("style", "seed"), [("json", 1), ("console", 2)])
-def test_no_planted_secret_is_found(style: str, seed: int) -> None:
+@pytest.mark.parametrize(("style", "seed", "count"), [("json", 1, 200), ("console", 2, 60)])
+def test_no_planted_secret_is_found(style: str, seed: int, count: int) -> None:
     command = [sys.executable, "-m", "tests.support.canary", "--seed", str(seed), "--log", style]
+    command += ["--secrets", str(count)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=55, check=False)
     report = json.loads(done.stdout)
 
     assert report["finds"] == []
     assert done.returncode == 0
-    assert report["secrets"] == 200
-    assert min(report["masks"][sink] for sink in ("log", "database", "command line")) > 100
+    assert report["secrets"] == count
+    assert min(report["masks"][sink] for sink in ("log", "database", "command line")) > count // 3
