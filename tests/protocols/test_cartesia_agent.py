@@ -1,5 +1,6 @@
 """The agent socket: documented events in, exactly the documented fields out."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -167,7 +168,5 @@ def test_only_keys_that_the_vendor_takes_are_sent(digit: str, sent: bool) -> Non
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_an_event_or_a_bad_frame(message: bytes) -> None:
-    try:
+    with contextlib.suppress(BadFrame):
         ready().receive(message)
-    except BadFrame as error:
-        assert str(error)

@@ -1,5 +1,6 @@
 """Media Streams: what Twilio documents is understood, anything else is a BadFrame and changes nothing."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -207,7 +208,5 @@ _json = st.recursive(
 )
 def test_any_bytes_are_an_event_or_a_bad_frame(message: bytes) -> None:
     for stream in (MediaStream(), streaming()):
-        try:
+        with contextlib.suppress(BadFrame):
             stream.receive(message)
-        except BadFrame as error:
-            assert str(error)
