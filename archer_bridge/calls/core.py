@@ -289,11 +289,6 @@ class CallCore:
 
     # ---- beats -----------------------------------------------------------------------------------------------
 
-    @property
-    def caller_voice_ended_at(self) -> float | None:
-        """When the caller's last voiced audio ended, on the call's clock."""
-        return self._uplink.voice_ended_at
-
     def pump(self, now: float) -> None:
         """Send waiting agent audio on, as far as the lead allows."""
         self._downlink.pump(now)

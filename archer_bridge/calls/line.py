@@ -87,7 +87,7 @@ class Line:
             caller_turn_open=self.transcript.caller_turn_open,
             owed_since=core.owed_since,
             engine_messages=core.engine_messages,
-            voice_ended_at=core.caller_voice_ended_at,
+            voice_ended_at=self.uplink.voice_ended_at,
             tools_running=tools_running,
         )
 

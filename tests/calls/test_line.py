@@ -46,6 +46,7 @@ LOOKS_UP = Mind(answer=(Say("Let me see."), CallTool("lookup", {"seconds": 3.0})
 
 
 async def recording_of(here: World, report: CallReport, folder: Path) -> bytes:
+    await here.service.live.wait_empty()  # the phone may know of the end before the recorder does
     await asyncio.to_thread(WavFile.wait)
     return read_wav(folder / f"{report.call_sid}.wav").data
 
@@ -101,7 +102,8 @@ async def test_a_recording_that_fails_is_noted_and_the_call_goes_on(tmp_path: Pa
     options = SimulatorOptions(voice="tones", agent=minds(Mind(answer=(Say("Yes."),))))
     async with world(tmp_path, simulator=options, **settings) as here:
         report = await here.call(listens)
-        await asyncio.sleep(0.5)
+        await here.service.live.wait_empty()
+        await here.store.flush()
         events = await here.store.events(report.call_sid)
         turns = await here.store.turns(report.call_sid)
 

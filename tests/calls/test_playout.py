@@ -179,7 +179,7 @@ class Listening(RuleBasedStateMachine):
 
 
 TestListening = Listening.TestCase
-TestListening.settings = settings(max_examples=150, stateful_step_count=40, deadline=None, derandomize=True)
+TestListening.settings = settings(max_examples=100, stateful_step_count=40, deadline=None, derandomize=True)
 
 
 def playing(*, trip_s: float = 0.0) -> Playout:

@@ -82,7 +82,7 @@ async def watched_call(here: World, script: Script, stream: StreamFaults) -> Cal
     options = PhoneOptions(voice="tones", faults=stream)
     with capture_logs() as logs:
         report = await here.call(lambda caller: script(here, caller), options=options)
-        await asyncio.sleep(3)
+        await here.service.live.wait_empty()
         await here.service.agent.tools.drain(30)
         await asyncio.sleep(1)
     row = await here.store.get_call(report.call_sid)
@@ -224,7 +224,7 @@ async def test_a_store_that_fails_at_the_end_does_not_keep_the_line_open(tmp_pat
     async with world(tmp_path, simulator=options) as here:
         with capture_logs() as logs:
             report = await here.call(lambda caller: loses_the_store(here, caller))
-            await asyncio.sleep(1)
+            await here.service.live.wait_empty()
         named = [line["event"] for line in logs]
 
         assert report.ended_by == "bridge"

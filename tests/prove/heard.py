@@ -60,7 +60,7 @@ class Scenario:
         """The phone and its line's troubles."""
         chance = self._caller_chance
         faults = StreamFaults(
-            lost_mark_probability=0.2 if self._loses_marks else 0.0,
+            lost_marks=frozenset(n for n in range(2, 100) if self._loses_marks and chance.random() < 0.25),
             mark_echo_delay_ms=80.0 if self.ending != "caller" and chance.random() < 0.2 else 0.0,
             gaps=(Span(300, 200),) if chance.random() < 0.2 else (),
             bursts=(Span(600, 300),) if chance.random() < 0.2 else (),
@@ -74,8 +74,7 @@ class Scenario:
     async def agent(self, agent: ScriptedAgent) -> None:
         """Play the agent."""
         chance = self._chance
-        if self._loses_marks:  # the round trip is known by the first words
-            await agent.pause(1.2)
+        await agent.pause(0.2)  # no agent is ready sooner than the stream's first echo is back
         for _ in range(chance.randint(1, 4)):
             await self._act(agent)
         if self.ending == "caller":

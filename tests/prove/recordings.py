@@ -154,6 +154,7 @@ async def long_call(seconds: float) -> list[str]:
 
         async with world(Path(folder), simulator=options, **settings) as here:
             report = await here.call(script)
+            await here.service.live.wait_empty()
             await asyncio.to_thread(WavFile.wait)
         recorded = read_wav(Path(folder) / "recordings" / f"{report.call_sid}.wav")
     stream = report.streams[0]
