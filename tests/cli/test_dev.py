@@ -353,7 +353,14 @@ async def running(folder: Path, environment: Mapping[str, str], *arguments: str)
 
 async def signed_status(port: int) -> int:
     """Post a webhook to the bridge, signed for the tunnel's address."""
-    path, form = "/webhooks/twilio/status", {"CallSid": "CA" + "0" * 32, "CallStatus": "ringing"}
+    path, form = (
+        "/webhooks/twilio/status",
+        {
+            "AccountSid": DEMO_ACCOUNT.account_sid,
+            "CallSid": "CA" + "0" * 32,
+            "CallStatus": "ringing",
+        },
+    )
     signature = RequestValidator(DEMO_ACCOUNT.auth_token).compute_signature(PUBLIC + path, form)
     url = f"http://127.0.0.1:{port}{path}"
     return (await fetch(url, method="POST", form=form, headers={"X-Twilio-Signature": signature})).status
