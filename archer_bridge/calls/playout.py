@@ -98,11 +98,12 @@ class Playout:
         position, since = self._anchor
         for head, arrived in self._restarts:
             position, since = head, max(since + (head - position) / BYTES_PER_S, arrived)
-        if since + (self.sent - position) / BYTES_PER_S < arrival:
-            # Nothing will be left to play when this arrives.
+        played = self.sent / BYTES_PER_S
+        if self._zero + played <= now or since + (self.sent - position) / BYTES_PER_S < arrival:
+            # By either clock nothing may be left to play when this arrives; an echo may yet tell which was right.
             self._forget_restarts(now)
             self._restarts.append((self.sent, arrival))
-        self._zero = max(self._zero, now - self.sent / BYTES_PER_S)
+        self._zero = max(self._zero, now - played)
         self.sent += n_bytes
         return self.sent - self._marked
 
