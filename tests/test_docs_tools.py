@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,26 @@ def test_the_tool_of_the_page_is_enabled_by_its_settings(folder):
     row = next(line for line in printed.splitlines() if line.startswith("opening_hours"))
 
     assert row.split()[1:3] == ["[tools.local]", "enabled"]
+
+
+@pytest.mark.slow  # starts an interpreter
+@pytest.mark.timeout(60)
+def test_the_installed_command_finds_the_tool_beside_its_settings(folder):
+    script = "import sys; sys.path.remove(''); from archer_bridge.cli.main import run; run()"
+    printed = run_in(folder, "-c", script, "tools", "ls")
+    row = next(line for line in printed.splitlines() if line.startswith("opening_hours"))
+
+    assert row.split()[1:3] == ["[tools.local]", "enabled"]
+
+
+@pytest.mark.slow  # a whole call in real time, of three processes
+@pytest.mark.timeout(60)
+def test_a_call_gets_the_answer_of_the_tool(folder):
+    command = next(line for line in PAGE.splitlines() if line.startswith("$ archer call --embedded")).split(" ", 2)[2]
+    printed = run_in(folder, "-m", "archer_bridge", *shlex.split(command), "--voice", "tones")
+
+    assert '{"day":"monday","hours":"9 to 5"}' in printed.replace("\n", "")
+    assert "As expected: the record says what happened." in printed
 
 
 @pytest.mark.slow  # starts pytest

@@ -5,9 +5,11 @@ is reported in one PluginError, and the bridge does not start with any.
 """
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -124,6 +126,8 @@ def _load(found: FoundTool, problems: list[str]) -> Tool | None:
     if not _OBJECT.fullmatch(found.target):
         problems.append(f"{found}: its target must be package.module:OBJECT")
         return None
+    if found.distribution == _LOCAL:
+        _look_in_working_folder()
     try:
         loaded = EntryPoint(found.name, found.target, GROUP).load()
     except PluginError as error:
@@ -142,6 +146,15 @@ def _load(found: FoundTool, problems: list[str]) -> Tool | None:
         problems.append(f"{found}: the tool is called {loaded.name!r}; give both the same name")
         return None
     return loaded
+
+
+def _look_in_working_folder() -> None:
+    """Let modules beside config.toml be imported: `python -m` does, the installed `archer` script does not.
+
+    Last on the path, so that a file there hides no installed module.
+    """
+    if "" not in sys.path and (folder := str(Path.cwd())) not in sys.path:
+        sys.path.append(folder)
 
 
 def _check_settings(found: FoundTool, tool: Tool, table: Mapping[str, Any], problems: list[str]) -> None:

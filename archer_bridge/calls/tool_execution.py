@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -47,6 +48,13 @@ class Crashed:
     error: BaseException
 
 
+SWITCH_S = 0.0005
+"""How long a thread that computes in Python keeps the interpreter lock when the call's loop wants it.
+
+Python's own 5 ms are waited each time the loop has given the lock up, which writing to a socket does. This shortens
+the wait and does not end it; what a computing tool costs the other calls is measured in tests/bench/bench_tools.py.
+"""
+
 Ran = Answered | Refused | Crashed
 Finish = Callable[[Reply], Reply]
 """Applied to the reply before it is encoded."""
@@ -78,6 +86,8 @@ class ToolPlaces:
         self._isolate = isolate
         self._tool_loop: ToolLoop | None = None
         self._running: set[asyncio.Future[Ran]] = set()
+        if isolate:
+            sys.setswitchinterval(min(SWITCH_S, sys.getswitchinterval()))
 
     @property
     def running(self) -> int:

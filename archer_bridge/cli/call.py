@@ -19,6 +19,8 @@ DEMO_DATABASE = "sqlite+aiosqlite:///var/archer.db"
 OUT = Path("var/calls")
 DEFAULT_SCENARIO = "arranges_plan"
 TO_NUMBER = "+15550199999"
+QUESTION = "Hello, I have a question."
+"""What the caller says with --tool."""
 
 
 def call(
@@ -32,6 +34,10 @@ def call(
     from_number: Annotated[str | None, typer.Option("--from", help="The caller's number.")] = None,
     voice: Annotated[str, typer.Option(help="auto, local (real speech) or tones.")] = "auto",
     fault: Annotated[list[str] | None, typer.Option(help="With --embedded: make the simulator misbehave.")] = None,
+    tool: Annotated[
+        str | None, typer.Option(help="With --embedded: let the agent use this enabled tool once, and tell the answer.")
+    ] = None,
+    arguments: Annotated[str, typer.Option(help="With --tool: its arguments, a JSON object.")] = "{}",
     list_all: Annotated[bool, typer.Option("--list", help="List the shipped scenarios and exit.")] = False,
 ) -> None:
     """Place one simulated call, show it as it happens, then its record; exit 0 only if the record says so."""
@@ -49,11 +55,12 @@ def call(
         return
     log.configure(level="warning", style="console")
     try:
-        plan = None if say or audio else load_scenario(scenario)
-        script = own_script(say or [], audio) if plan is None else plan.script()
+        plan = None if say or audio or tool else load_scenario(scenario)
+        lines = say or ([] if audio else [QUESTION])
+        script = own_script(lines, audio, hangs_up=tool is None) if plan is None else plan.script()
         number = from_number or (plan.from_number if plan else "+15550100001")
         code = asyncio.run(
-            _embedded(console, plan, script, number, voice, fault or [])
+            _embedded(console, plan, script, number, voice, _simulated(fault or [], tool, arguments), tool)
             if embedded
             else _against(console, url, script, number, voice)
         )
@@ -83,8 +90,25 @@ def _voice(console: Console, voice: str) -> str:
     return "local" if voice == "auto" else voice
 
 
+def _simulated(faults: list[str], tool: str | None, arguments: str) -> list[str]:
+    """Return the simulator's options."""
+    from archer_bridge.cli.simulate import tool_arguments
+
+    options = [word for fault in faults for word in ("--fault", fault)]
+    if tool is not None:
+        tool_arguments(arguments)  # refused here, not by a process that does not come up
+        options += ["--tool", tool, "--arguments", arguments]
+    return options
+
+
 async def _embedded(
-    console: Console, plan: Scenario | None, script: CallerScript, number: str, voice: str, faults: list[str]
+    console: Console,
+    plan: Scenario | None,
+    script: CallerScript,
+    number: str,
+    voice: str,
+    simulator_options: list[str],
+    tool: str | None,
 ) -> int:
     from archer_bridge.adapters.sql import open_store
     from archer_bridge.adapters.sql.seed import DEMO_CUSTOMERS
@@ -93,19 +117,23 @@ async def _embedded(
     from archer_bridge.devkit.phone import DEMO_ACCOUNT
 
     spoken_by = _voice(console, voice)
-    heading = f"{plan.name}: {plan.description}" if plan else "your own words"
+    heading = f"{plan.name}: {plan.description}" if plan else f"the tool {tool}" if tool else "your own words"
     console.print(heading, style="bold", markup=False)
     console.print(f"Caller {number}, voices: {spoken_by}. Starting a Cartesia simulator and a bridge …\n", style="dim")
     async with await open_store(DEMO_DATABASE) as store:
         await store.add_customers(DEMO_CUSTOMERS)
     shown = Conversation(console)
     async with embedded.world(
-        voice=spoken_by, database=DEMO_DATABASE, log_file=OUT / "last-call.log", on_event=shown.process, faults=faults
+        voice=spoken_by,
+        database=DEMO_DATABASE,
+        log_file=OUT / "last-call.log",
+        on_event=shown.process,
+        simulator_options=simulator_options,
     ) as world:
         report = await _place(shown, DEMO_ACCOUNT, number, embedded.PUBLIC_URL, world.bridge, script, spoken_by)
     recording = _keep(report)
     console.rule("the stored record", style="dim")
-    failures = await _show_record(console, report, plan)
+    failures = await _show_record(console, report, plan, tool)
     _show_end(console, recording, report.call_sid, failures)
     return 1 if failures else 0
 
@@ -191,8 +219,8 @@ def _keep(report: CallReport) -> Path:
     return path
 
 
-async def _show_record(console: Console, report: CallReport, plan: Scenario | None) -> list[str]:
-    """Print the stored record and return what in it is not as the scenario expects."""
+async def _show_record(console: Console, report: CallReport, plan: Scenario | None, tool: str | None) -> list[str]:
+    """Print the stored record and return what in it is not as the scenario, or the tool, lets expect."""
     from archer_bridge.adapters.sql import open_store
     from archer_bridge.cli.call_view import show_call
 
@@ -211,6 +239,8 @@ async def _show_record(console: Console, report: CallReport, plan: Scenario | No
             events=await store.events(report.call_sid),
         )
         failures = [f"Twilio would have warned: {item.code} {item.detail}" for item in report.violations]
+        if tool is not None and not any(item.tool == tool and item.status.value == "ok" for item in tool_rows):
+            failures.append(f"the tool {tool} gave no good answer")
         if plan is None:
             return failures
         found = plan.expect.problems(

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,15 +88,13 @@ def bridge_environment(simulator_port: int, bridge_port: int, database: str) -> 
 
 @asynccontextmanager
 async def world(
-    *, voice: str, database: str, log_file: Path, on_event: OnEvent, faults: list[str] | None = None
+    *, voice: str, database: str, log_file: Path, on_event: OnEvent, simulator_options: Sequence[str] = ()
 ) -> AsyncIterator[World]:
-    """Run both processes until the block is left."""
+    """Run both processes until the block is left; `simulator_options` are of `archer simulate-cartesia`."""
     simulator_port, bridge_port = free_port(), free_port()
     environment = bridge_environment(simulator_port, bridge_port, database)
     log_file.parent.mkdir(parents=True, exist_ok=True)
-    simulator = ["simulate-cartesia", "--port", str(simulator_port), "--voice", voice, "--events"]
-    for fault in faults or []:
-        simulator += ["--fault", fault]
+    simulator = ["simulate-cartesia", "--port", str(simulator_port), "--voice", voice, "--events", *simulator_options]
     async with (
         _process("simulator", simulator, environment, on_event, log_file),
         _process("bridge", ["serve"], environment, on_event, log_file),  # after it: it has words spoken at start-up

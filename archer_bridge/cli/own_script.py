@@ -1,5 +1,7 @@
 """The caller of `archer call --say` and `--audio`."""
 
+import asyncio
+import contextlib
 import wave
 from pathlib import Path
 
@@ -8,9 +10,11 @@ import typer
 from archer_bridge.devkit.phone import Caller, CallerScript
 from archer_codecs import MULAW_8K, Format, plan
 
+LONGEST_WAIT_S = 60.0
 
-def own_script(lines: list[str], audio: Path | None) -> CallerScript:
-    """Return a caller who plays `audio`, says `lines` one after another, and hangs up."""
+
+def own_script(lines: list[str], audio: Path | None, *, hangs_up: bool = True) -> CallerScript:
+    """Return a caller who plays `audio`, says `lines` one after another, and hangs up or waits for the agent to."""
     data = mulaw(audio) if audio is not None else b""
 
     async def script(caller: Caller) -> None:
@@ -21,6 +25,10 @@ def own_script(lines: list[str], audio: Path | None) -> CallerScript:
         for line in lines:
             await caller.say(line)
             await caller.agent_finished()
+        if not hangs_up:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LONGEST_WAIT_S):
+                    await caller.ended.wait()
         await caller.hang_up()
 
     return script

@@ -5,7 +5,9 @@ import json
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +20,7 @@ from archer_bridge.devkit.cartesia import (
     SimulatorOptions,
     create_simulator,
 )
+from archer_bridge.devkit.dialogue import OneTool
 from archer_bridge.devkit.serving import serving
 
 
@@ -41,6 +44,8 @@ def simulate_cartesia(
     api_key: Annotated[str, typer.Option(help="The API key clients must send.")] = DEFAULT_API_KEY,
     fault: Annotated[list[str] | None, typer.Option(help=_faults_help(), metavar="NAME[=VALUE]")] = None,
     events: Annotated[bool, typer.Option("--events", help="Write every event as a JSON line to stdout.")] = False,
+    tool: Annotated[str | None, typer.Option(help="Let the agent use this tool once, attached to it or not.")] = None,
+    arguments: Annotated[str, typer.Option(help="With --tool: its arguments, a JSON object.")] = "{}",
 ) -> None:
     """Run the Cartesia simulator until it is interrupted."""
     try:
@@ -48,12 +53,31 @@ def simulate_cartesia(
     except FaultError as problem:
         raise typer.BadParameter(str(problem), param_hint="--fault") from problem
     options = SimulatorOptions(voice=voice.value, api_key=api_key, faults=faults)
+    if tool is not None:
+        options = replace(options, agent=partial(OneTool, tool, tool_arguments(arguments)), any_tool=True)
     try:
         asyncio.run(_simulate(options, host=host, port=port, with_events=events))
     except ModuleNotFoundError as missing:  # the voice's extra; its message says what to install
         raise typer.BadParameter(str(missing), param_hint="--voice") from missing
     except OSError as problem:
         raise typer.BadParameter(f"cannot listen on {host}:{port}: {problem}", param_hint="--port") from problem
+
+
+def tool_arguments(text: str) -> dict[str, Any]:
+    """Return a tool's arguments from the command line.
+
+    Raises:
+        typer.BadParameter: it is no JSON object.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise typer.BadParameter(
+            f'{text!r} is no JSON object, such as \'{{"day": "monday"}}\'', param_hint="--arguments"
+        )
+    return value
 
 
 async def _simulate(options: SimulatorOptions, *, host: str, port: int, with_events: bool) -> None:

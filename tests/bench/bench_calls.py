@@ -157,13 +157,13 @@ async def product(stack: AsyncExitStack, name: str, folder: Path, engine_port: i
     return Variant(name, process, port, True, rss_kib(process.pid))
 
 
-async def open_calls(variant: Variant, calls: int, measured: Measured) -> list[Leg]:
-    """Place the calls; the product's have a webhook, a signature and a token each."""
+async def open_calls(variant: Variant, calls: int, measured: Measured, *, begins: str = "") -> list[Leg]:
+    """Place the calls; the product's have a webhook, a signature and a token each. Their SIDs start with `begins`."""
     url = f"http://127.0.0.1:{variant.port}/webhooks/twilio/incoming"
     signed = f"X-Twilio-Signature: {SIGN(SOCKET, {})}\r\n"
 
     async def one(client: httpx.AsyncClient) -> Leg:
-        call_sid, token = f"CA{random.getrandbits(128):032x}", ""
+        call_sid, token = f"CA{begins}{random.getrandbits(128):032x}"[:34], ""
         if variant.is_product:
             form = {
                 "CallSid": call_sid, "AccountSid": DEMO_ACCOUNT.account_sid, "From": "+15550100001",

@@ -2,5 +2,6 @@
 
 from archer_bridge.devkit.dialogue.actions import Action, CallTool, HangUp, Say
 from archer_bridge.devkit.dialogue.archer import ArcherDialogue
+from archer_bridge.devkit.dialogue.one_tool import OneTool
 
-__all__ = ["Action", "ArcherDialogue", "CallTool", "HangUp", "Say"]
+__all__ = ["Action", "ArcherDialogue", "CallTool", "HangUp", "OneTool", "Say"]
