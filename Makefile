@@ -7,9 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SCENARIO ?= arranges_plan
+FUZZ_EXECUTIONS ?= 300000
 SOURCES := archer_bridge codecs tools tests
 
-.PHONY: help call test dev check format bench prove prove-security clean
+.PHONY: help call test dev check format bench prove prove-security prove-reliability fuzz sbom clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -24,12 +25,13 @@ test: $(VENV)/.dev  ## Run the whole test suite
 dev: $(VENV)/.core  ## Take real calls on this machine, through ngrok
 	@$(BIN)/archer dev
 
-check: $(VENV)/.dev  ## Lint, types, import contracts
+check: $(VENV)/.dev  ## Lint, types, import contracts, secrets
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check --quiet $(SOURCES)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/bandit --quiet --recursive archer_bridge codecs tools --configfile pyproject.toml
+	@$(BIN)/python -m tests.security.secret_scan
 
 format: $(VENV)/.dev  ## Format the code
 	@$(BIN)/ruff check --fix --quiet $(SOURCES); $(BIN)/ruff format --quiet $(SOURCES)
@@ -42,8 +44,23 @@ bench: $(VENV)/.bench  ## Measure calls, codecs and the store, beside the altern
 prove: $(VENV)/.dev  ## Run the long proofs: what was heard, recordings, hostile tools, security
 	@for program in tests/prove/*.py; do case $$program in *__init__.py) ;; *) $(BIN)/python -m $$(echo $${program%.py} | tr / .) || exit 1;; esac; done
 
-prove-security: $(VENV)/.dev  ## Run the security proofs whole
+prove-security: $(VENV)/.dev  ## Run the security proofs whole; FUZZ_EXECUTIONS=30000000 fuzzes for hours
 	@$(BIN)/python -m tests.prove.security
+	@$(MAKE) --no-print-directory fuzz
+
+fuzz: $(VENV)/.fuzz  ## Fuzz what reads strangers' bytes, FUZZ_EXECUTIONS in all
+	@$(BIN)/python -m tests.fuzz.run --executions $(FUZZ_EXECUTIONS)
+
+sbom: $(VENV)/.sbom  ## Write build/archer-bridge.cdx.json: what the released set is made of (CycloneDX)
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py requirements constraints.txt --pyproject pyproject.toml --output-reproducible \
+		--output-format JSON --output-file build/archer-bridge.cdx.json
+	@echo "build/archer-bridge.cdx.json"
+
+prove-reliability: $(VENV)/.dev  ## Run the faults, kills, power cuts, drains and overloads whole
+	@status=0; for proof in "chaos" "chaos --calls 2500 --kill 10" "chaos --calls 2500 --kill 10 --db postgres" powerloss \
+		drain rolling takeover overload disk clock soak; do \
+		echo "== $$proof"; $(BIN)/python -m tests.prove.$$proof || status=1; done; exit $$status
 
 clean:  ## Leave no trace
 	rm -rf $(VENV) var build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
@@ -68,6 +85,16 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@echo "Installing archer-bridge with its test tools and offline voices"
 	@$(PIP) -e '.[dev,local,postgres]'
 	@touch $@ $(VENV)/.core $(VENV)/.voices
+
+$(VENV)/.fuzz: pyproject.toml | $(BIN)/python
+	@echo "Installing archer-bridge with atheris"
+	@$(PIP) -e '.[fuzz]' || { echo "ATHERIS CANNOT BE HAD HERE: fuzzing will be skipped."; $(PIP) -e .; }
+	@touch $@
+
+$(VENV)/.sbom: pyproject.toml | $(BIN)/python
+	@echo "Installing the SBOM tool"
+	@$(PIP) -e '.[sbom]'
+	@touch $@
 
 $(VENV)/.bench: pyproject.toml | $(BIN)/python
 	@echo "Installing archer-bridge with what it is measured against"

@@ -1,41 +1,53 @@
 """The composition root: settings in, a Starlette app out. Routes and lifespan, nothing else."""
 
 import asyncio
+import contextlib
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
 from pydantic import SecretStr
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
 from archer_bridge.adapters.cartesia_rest import CartesiaRest
 from archer_bridge.adapters.fast_client import best_dialer
 from archer_bridge.adapters.fillers import FillerShelf
-from archer_bridge.adapters.housekeeping import keep_house, settle_orphans
+from archer_bridge.adapters.housekeeping import keep_house, keep_retention, settle_orphans
 from archer_bridge.adapters.plugins import load_tools
+from archer_bridge.adapters.recordings import new_path
 from archer_bridge.adapters.sql import open_store
+from archer_bridge.adapters.vitals import Pulse, Vitals
 from archer_bridge.adapters.wav_file import WavFile
+from archer_bridge.calls.breaker import Breaker, BreakerState
 from archer_bridge.calls.limits import CallLimits
 from archer_bridge.calls.playout import Playout
+from archer_bridge.calls.record_keeper import RecordKeeper
 from archer_bridge.calls.recorder import Recorder
 from archer_bridge.calls.registry import LiveCalls
 from archer_bridge.calls.ticker import Heartbeats
 from archer_bridge.calls.tool_loop import soon
 from archer_bridge.calls.tool_runner import ToolLimits, ToolRunner
 from archer_bridge.config import Settings
-from archer_bridge.engines.agent import AgentEngine, AgentOptions
-from archer_bridge.engines.archer import ArcherCallAgent, Persona
+from archer_bridge.engines.agent import AgentOptions
+from archer_bridge.engines.archer import ArcherCallAgent, Persona, resuming_agents
+from archer_bridge.engines.resuming import ResumeLimits
 from archer_bridge.models import CallRow, Outcome
-from archer_bridge.ports import Dialer, Engine, Store
+from archer_bridge.ports import Dialer, Store
 from archer_bridge.protocols.stream_token import TokenKeys
 from archer_bridge.protocols.twilio_signature import SignatureChecker
 from archer_bridge.web import admin, health, stream, webhooks
 from archer_bridge.web.admission import Admission
 from archer_bridge.web.context import Gate, Service
+from archer_bridge.web.timing import WebhookTimer
 
 log = structlog.get_logger(__name__)
 
+RECORDS_DRAIN_S = 10.0
+"""A database that is away for longer when the process ends costs the outcomes it has not taken."""
+ASKED_WITHIN_S = 0.9
+"""After the last call was hung up: the process ends within a second of it."""
 TOOLS_DRAIN_S = 70.0
 """A side effect may go on for a minute after its timeout and is still recorded as what it was."""
 
@@ -59,34 +71,48 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        owner_id = uuid.uuid4().hex
+        owner_id = settings.server.instance or uuid.uuid4().hex
         own_store = None if store is not None else await open_store(settings.database_url, owner_id=owner_id)
         opened = store if store is not None else own_store
         assert opened is not None
-        house = None
+        chores: list[asyncio.Task[None]] = []
+        vitals, live, breaker = Vitals(), LiveCalls(settings.server.max_calls), _breaker(settings)
         if own_store is not None:
-            await settle_orphans(own_store)
-            house = asyncio.create_task(keep_house(own_store), name="housekeeping")
+            vitals.pulse = Pulse()
+            chores.append(asyncio.create_task(vitals.pulse.beat(), name="pulse"))
+            await settle_orphans(own_store, vitals)
+            chores.append(asyncio.create_task(keep_house(own_store, vitals), name="housekeeping"))
+            retention = keep_retention(own_store, settings.retention, settings.recording)
+            chores.append(asyncio.create_task(retention, name="retention"))
         runner = ToolRunner(
-            tools, opened, limits=tool_limits(settings, isolate=isolate_tools), settings=settings.tools.settings
+            tools,
+            opened,
+            limits=tool_limits(settings, isolate=isolate_tools),
+            settings=settings.tools.settings,
+            answered=live.totals.tool_answered,
         )
         shelf = FillerShelf(_rest(settings), settings.cartesia.voice_id)
         fetching = asyncio.create_task(shelf.load(), name="filler words")
-        agent = _agent(settings, opened, runner, dialer or best_dialer(), shelf)
-        app.state.service = _service(settings, opened, agent, owner_id=owner_id)
+        agent = _agent(
+            settings, opened, runner, vitals.watched(dialer or best_dialer()), shelf=shelf, live=live, breaker=breaker
+        )
+        app.state.service = _service(settings, opened, agent, owner_id=owner_id, vitals=vitals, breaker=breaker)
         log.info("service_started", tools=sorted(tools), audio_format=settings.cartesia.audio_format, owner=owner_id)
         try:
             yield
         finally:
             fetching.cancel()
             left = await runner.drain(TOOLS_DRAIN_S)
-            log.info("service_stopped", tools_left=left)
-            if house is not None:
-                house.cancel()
+            unwritten = await agent.keeper.close(RECORDS_DRAIN_S)
+            log.info("service_stopped", tools_left=left, records_left=unwritten)
+            for chore in chores:
+                chore.cancel()
+            await asyncio.gather(*chores, return_exceptions=True)  # they use the store: it closes after them
             if own_store is not None:
                 await own_store.close()
 
-    return Starlette(routes=[*webhooks.ROUTES, *stream.ROUTES, *health.ROUTES], lifespan=lifespan)
+    routes = [*webhooks.ROUTES, *stream.ROUTES, *health.ROUTES]
+    return Starlette(routes=routes, middleware=[Middleware(WebhookTimer)], lifespan=lifespan)
 
 
 def create_admin(app: Starlette, settings: Settings) -> Starlette:
@@ -108,9 +134,14 @@ async def drain(app: Starlette, settings: Settings) -> None:
             await live.wait_empty()
     except TimeoutError:
         log.warning("drain_deadline", live_calls=len(live))
-        for session in live:
+        sessions = list(live)
+        service.will_ask(session.row.call_sid for session in sessions)
+        for session in sessions:
             session.end_now(Outcome.DRAINED, "the bridge is restarting")
         await live.wait_empty()
+        with contextlib.suppress(TimeoutError):  # Twilio asks at once, and hears the goodbye that it is to speak
+            async with asyncio.timeout(ASKED_WITHIN_S):
+                await service.all_asked.wait()
     log.info("drained")
 
 
@@ -129,12 +160,18 @@ def _rest(settings: Settings) -> CartesiaRest | None:
     return CartesiaRest(settings.cartesia.rest_url, key, version=settings.cartesia.version) if key else None
 
 
-def _agent(settings: Settings, store: Store, runner: ToolRunner, dialer: Dialer, shelf: FillerShelf) -> ArcherCallAgent:
-    options = _agent_options(settings)
-    recording = settings.recording
-
-    def make_engine(variables: Mapping[str, str | int | float | bool]) -> Engine:
-        return AgentEngine(options, dialer, variables)
+def _agent(
+    settings: Settings,
+    store: Store,
+    runner: ToolRunner,
+    dialer: Dialer,
+    *,
+    shelf: FillerShelf,
+    live: LiveCalls,
+    breaker: Breaker,
+) -> ArcherCallAgent:
+    recording, cartesia = settings.recording, settings.cartesia
+    resume = ResumeLimits(within_s=cartesia.resume_within_s, at_most=cartesia.resume_at_most)
 
     def make_recorder(row: CallRow, playout: Playout) -> Recorder:
         loop = asyncio.get_running_loop()
@@ -142,36 +179,58 @@ def _agent(settings: Settings, store: Store, runner: ToolRunner, dialer: Dialer,
         def failed(error: str) -> None:  # in the writing thread
             soon(loop, store.note, row.call_sid, "recording_failed", {"error": error})
 
-        file = WavFile(recording.folder / f"{row.call_sid}.wav", recording.encoding, failed)
+        file = WavFile(new_path(recording.folder, row.call_sid), recording.encoding, failed)
         return Recorder(playout, file.write, file.close)
 
     return ArcherCallAgent(
-        persona=Persona(settings.agent.name, settings.agent.company, settings.agent.greeting),
+        persona=Persona(**settings.agent.model_dump()),
         allowed_tools=list(runner.tools),
-        make_engine=make_engine,
+        make_engine=resuming_agents(_agent_options(settings), dialer, resume, breaker),
         store=store,
         tools=runner,
-        live=LiveCalls(settings.server.max_calls),
+        live=live,
+        keeper=RecordKeeper(store, ended=live.note_end),
         limits=_limits(settings),
         beats=Heartbeats.standard(),
         filler=lambda: shelf.audio,
+        on_turn=lambda _, turn: live.totals.turn_heard(turn),
         make_recorder=make_recorder if recording.enabled else None,
     )
 
 
-def _service(settings: Settings, store: Store, agent: ArcherCallAgent, *, owner_id: str) -> Service:
+def _breaker(settings: Settings) -> Breaker:
+    def tell(state: BreakerState, why: str) -> None:
+        if state is BreakerState.OPEN:
+            log.error("breaker_opened", reason=why, for_s=settings.cartesia.breaker_open_s)
+        else:
+            log.info("breaker_closed", reason=why)
+
+    return Breaker(
+        failures=settings.cartesia.breaker_failures,
+        open_s=settings.cartesia.breaker_open_s,
+        clock=asyncio.get_running_loop().time,
+        tell=tell,
+    )
+
+
+def _service(
+    settings: Settings, store: Store, agent: ArcherCallAgent, *, owner_id: str, vitals: Vitals, breaker: Breaker
+) -> Service:
     twilio = settings.twilio
     tokens = [token for token in (_plain(twilio.auth_token), _plain(twilio.auth_token_secondary)) if token]
     return Service(
         store=store,
         agent=agent,
         live=agent.live,
+        vitals=vitals,
+        breaker=breaker,
+        stream_resumes=settings.calls.stream_resumes,
         checker=SignatureChecker(
             tokens,
             settings.server.public_url,
             {key_id: _plain(secret) for key_id, secret in twilio.shared_keys.items()},
         ),
-        admission=Admission(agent.live, store, settings.calls.per_number, settings.calls.daily_minutes),
+        admission=Admission(agent.live, store, settings.calls.per_number, settings.calls.daily_minutes, breaker),
         keys=TokenKeys(tokens or [uuid.uuid4().hex]),
         gate=Gate(),
         account_sid=twilio.account_sid,
@@ -201,6 +260,7 @@ def _agent_options(settings: Settings) -> AgentOptions:
         output_delivery=cartesia.output_delivery,
         connect_timeout_s=cartesia.connect_timeout_s,
         connect_attempts=cartesia.connect_attempts,
+        connect_within_s=cartesia.connect_within_s,
     )
 
 

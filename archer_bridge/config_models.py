@@ -29,6 +29,9 @@ class ServerSettings(Section):
     """Accept unsigned requests; refused unless `host` is a loopback address."""
     min_drain_s: float = Field(2.0, ge=0)
     max_drain_s: float = Field(3600.0, ge=0)
+    instance: str = Field("", max_length=64, pattern=r"^[A-Za-z0-9_.:-]*$")
+    """This process's own name, the same after a restart and no other's: then a new process settles the calls of
+    the dead one at once. Without it they are settled when their leases are over."""
 
     @field_validator("public_url")
     @classmethod
@@ -70,6 +73,16 @@ class CartesiaSettings(Section):
     output_delivery: Literal["speaking_pace", "as_available"] = "speaking_pace"
     connect_timeout_s: float = Field(2.0, gt=0)
     connect_attempts: int = Field(2, ge=1, le=5)
+    connect_within_s: float = Field(2.5, gt=0)
+    """For all tries together, before the caller hears the fallback."""
+    resume_within_s: float = Field(2.2, gt=0)
+    """From the loss of an agent in mid-call to another session that is ready; else the fallback."""
+    resume_at_most: int = Field(3, ge=0)
+    """New sessions of one call in a minute; 0: a lost agent ends the call."""
+    breaker_failures: int = Field(5, ge=0)
+    """Failed connections in a row after which new calls hear a busy message; 0: never."""
+    breaker_open_s: float = Field(10.0, gt=0)
+    """How long, before one call may try again."""
 
     @field_validator("ws_url")
     @classmethod
@@ -94,7 +107,9 @@ class CallSettings(Section):
     goodbye_wait_s: float = Field(20.0, gt=0)
     """Longest wait for the agent's goodbye before the line is closed all the same."""
     dead_air_s: float = Field(4.0, gt=0)
-    """Silence, while the agent should speak, after which a filler is played; at twice this the call falls back."""
+    """Silence, while the agent should speak, after which a filler is played; at twice this its session is replaced."""
+    stream_resumes: int = Field(2, ge=0)
+    """How often a call whose stream broke off goes on with another one; 0: never."""
     language: str = "en-US"
 
 
@@ -116,6 +131,15 @@ class RecordingSettings(Section):
     retention_days: int = Field(30, ge=1)
 
 
+class RetentionSettings(Section):
+    """How long the database keeps what is personal, in days after a call's end; 0: for ever."""
+
+    words_days: int = Field(365, ge=0)
+    """Transcripts, tool arguments and results."""
+    calls_days: int = Field(1095, ge=0)
+    """Everything else of a call but its outcome, its instants and what was arranged."""
+
+
 class AgentSettings(Section):
     """Archer's persona, given to the engine as variables."""
 
@@ -125,6 +149,7 @@ class AgentSettings(Section):
         "Hello, this is Archer from Example Credit. To find your account, please tell me the last four digits "
         "of your account number and your postal code."
     )
+    resuming: str = "I am sorry, the line was interrupted for a moment."
 
 
 class AdminSettings(Section):
@@ -183,6 +208,7 @@ class Settings(BaseSettings):
     calls: CallSettings = CallSettings()  # type: ignore[call-arg]  # every field has a default
     audio: AudioSettings = AudioSettings()  # type: ignore[call-arg]  # every field has a default
     recording: RecordingSettings = RecordingSettings()  # type: ignore[call-arg]  # every field has a default
+    retention: RetentionSettings = RetentionSettings()  # type: ignore[call-arg]  # every field has a default
     agent: AgentSettings = AgentSettings()
     tools: ToolsSettings = ToolsSettings()  # type: ignore[call-arg]  # every field has a default
     admin: AdminSettings = AdminSettings()  # type: ignore[call-arg]  # every field has a default

@@ -38,6 +38,15 @@ EVENTS: Final[Mapping[str, Mapping[str, str]]] = {
     "engine_unavailable": {
         "error": "The agent could not be reached, refused, or never got ready; the call falls back."
     },
+    "engine_refuses_us": {
+        "error": "Key, money or rights: every call will be refused until somebody acts. Wake somebody."
+    },
+    "engine_lost": {"warning": "The agent's session broke off in mid-call; another one is being opened."},
+    "engine_resumed": {"warning": "Another session of the agent goes on with the call; after_ms since the loss."},
+    "breaker_opened": {
+        "error": "The agent is in trouble: new calls hear the busy message for for_s; then one may try."
+    },
+    "breaker_closed": {"info": "The agent answers again: new calls are taken."},
     "engine_bad_frame": {
         "warning": "An unusable message from the agent: the first in a row, and the last one allowed."
     },
@@ -48,6 +57,9 @@ EVENTS: Final[Mapping[str, Mapping[str, str]]] = {
     "barge_in": {"info": "The caller interrupted; flushed_ms of agent audio were taken back."},
     "filler": {"info": "Silence was covered by a filler; why names the cause."},
     "farewell": {"info": "The call ends when its last words have been heard."},
+    "stream_broke_off": {"warning": "Twilio's socket is gone without a word; the call may go on with another stream."},
+    "stream_ended": {"info": "The stream that broke off was not the end of the call: the numbers until then."},
+    "call_goes_on": {"warning": "Twilio was told to open another stream for a call whose stream broke off."},
     "minutes_budget": {
         "warning": "Four fifths of calls.daily_minutes are used today.",
         "error": "calls.daily_minutes are used up: callers hear the busy message until midnight UTC.",
@@ -78,8 +90,15 @@ EVENTS: Final[Mapping[str, Mapping[str, str]]] = {
     "store_recovered": {"info": "The database takes writes again."},
     "store_row_dropped": {"error": "One row of a transcript or timeline could not be written and is lost."},
     "store_closed_untidily": {"warning": "The database did not close cleanly; nothing acknowledged is lost."},
-    "record_failed": {"error": "A call's row could not be written; the next start settles it."},
+    "record_failed": {"error": "A call's row could not be written; it is tried again while the process lives."},
+    "record_late": {
+        "info": "A call's row was written after tries that failed; recorded says whether it is this outcome."
+    },
     "orphans_settled": {"warning": "Calls that an earlier process left open got their outcome."},
+    "retention_purged": {
+        "info": "What was too old is gone: words of calls, whole calls, recordings; how many of each."
+    },
+    "retention_failed": {"error": "What is too old could not be deleted; it is tried again in an hour."},
     "recording_failed": {"error": "A recording could not be written; the call goes on without it."},
     "filler_words_ready": {"info": "The spoken filler was made."},
     "filler_words_missing": {"warning": "The spoken filler could not be made; tones are used."},

@@ -4,7 +4,7 @@ It outlives the objects that use it, as a database outlives a process: `recover`
 database after a crash does.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,6 +26,8 @@ from archer_bridge.models import (
     ToolStatus,
     Turn,
 )
+from archer_bridge.ports import ANY_STREAM, StoreStats
+from archer_bridge.tally import Tally
 
 _LIVE = frozenset({ToolStatus.STARTED, ToolStatus.OK, ToolStatus.UNKNOWN})
 _FOUND = {ToolStatus.STARTED: Began.RUNNING, ToolStatus.UNKNOWN: Began.BLOCKED}
@@ -38,6 +40,7 @@ class MemoryStore:
         self.customers = {customer.customer_id: customer for customer in customers}
         self._calls: dict[str, CallRow] = {}
         self._tokens: set[str] = set()
+        self._reopened: Counter[str] = Counter()
         self._turns: defaultdict[str, dict[tuple[int, str], Turn]] = defaultdict(dict)
         self._events: defaultdict[str, list[CallEvent]] = defaultdict(list)
         self._tools: dict[str, ToolRow] = {}
@@ -75,9 +78,15 @@ class MemoryStore:
             return None
         self._tokens.add(jti)
         now = datetime.now(UTC)
-        taken = replace(row, state=CallState.CONNECTING, stream_sid=stream_sid, owner_id=owner_id, answered_at=now)
+        taken = replace(
+            row,
+            state=CallState.CONNECTING,
+            stream_sid=stream_sid,
+            owner_id=owner_id,
+            answered_at=row.answered_at or now,
+        )
         self._calls[call_sid] = taken
-        return taken
+        return replace(taken, is_resumed=row.answered_at is not None)
 
     async def move_call(self, call_sid: str, state: CallState) -> bool:
         """Make one allowed, not terminal, transition."""
@@ -87,10 +96,10 @@ class MemoryStore:
         self._calls[call_sid] = replace(row, state=state)
         return True
 
-    async def end_call(self, call_sid: str, end: CallEnd) -> bool:
+    async def end_call(self, call_sid: str, end: CallEnd, *, stream_sid: str | None = ANY_STREAM) -> bool:
         """Make the one terminal transition."""
         row = self._calls.get(call_sid)
-        if row is None or row.state is CallState.ENDED:
+        if row is None or row.state is CallState.ENDED or stream_sid not in {ANY_STREAM, row.stream_sid}:
             return False
         self._calls[call_sid] = replace(
             row,
@@ -103,6 +112,15 @@ class MemoryStore:
         )
         return True
 
+    async def reopen_call(self, call_sid: str, *, at_most: int) -> CallRow | None:
+        """Let a call whose stream is gone wait for another one."""
+        row = self._calls.get(call_sid)
+        if row is None or not allowed(row.state, CallState.CREATED) or self._reopened[call_sid] >= at_most:
+            return None
+        self._reopened[call_sid] += 1
+        self._calls[call_sid] = reopened = replace(row, state=CallState.CREATED, stream_sid=None, owner_id=None)
+        return reopened
+
     def note(self, call_sid: str, kind: str, data: Mapping[str, Any]) -> None:
         """Add one event to the call's timeline."""
         line = self._events[call_sid]
@@ -114,6 +132,15 @@ class MemoryStore:
 
     async def flush(self) -> None:
         """Return at once: nothing is ever waiting."""
+
+    async def ping(self) -> None:
+        """Return at once: memory takes every write."""
+
+    @property
+    def stats(self) -> StoreStats:
+        """How writing goes: at once, so there is nothing to count but the rows."""
+        rows = len(self._calls) + len(self._tools)
+        return StoreStats(0, rows, rows, 0, is_available=True, commit_seconds=Tally())
 
     async def close(self) -> None:
         """Keep everything: the next opening finds it."""

@@ -92,6 +92,8 @@ class CallRow:
     duration_ms: int | None
     numbers: Mapping[str, Any] = field(default_factory=dict)
     """The canonical numbers of the call (frames, latencies, marks), as logged in `call_ended`."""
+    is_resumed: bool = False
+    """The stream just claimed is not the call's first one; told by `claim_stream` only."""
 
 
 @dataclass(frozen=True, slots=True)

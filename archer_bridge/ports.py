@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-import msgspec
-
 from archer_bridge.models import (
     Arrangement,
     CallEnd,
@@ -17,136 +15,58 @@ from archer_bridge.models import (
     NewCall,
     ToolBegin,
     ToolBegun,
-    ToolFinished,
-    ToolRequest,
     ToolRow,
     ToolStatus,
     Turn,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class EngineReady:
-    """The engine takes audio from now on."""
-
-    session_id: str
-
-
-class EngineAudio(msgspec.Struct, frozen=True, gc=False):
-    """Agent audio in the engine's format, with its base64 text for carrying over untouched."""
-
-    data: bytes
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class EngineClear:
-    """The caller barged in: what was not heard yet must not be heard."""
-
-
-@dataclass(frozen=True, slots=True)
-class TurnStarted:
-    """A turn began; turns of both roles share one increasing counter."""
-
-    turn: int
-    role: str
-
-
-@dataclass(frozen=True, slots=True)
-class TurnText:
-    """About one word of the agent, as spoken; append verbatim."""
-
-    turn: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class TurnEnded:
-    """A turn is over; `text` is what the engine says was spoken."""
-
-    turn: int
-    role: str
-    text: str
-    interrupted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCalled:
-    """The engine's model asks for a tool."""
-
-    request: ToolRequest
-
-
-@dataclass(frozen=True, slots=True)
-class EngineDigit:
-    """The engine wants a DTMF digit sent to the far end."""
-
-    digit: str
-
-
-@dataclass(frozen=True, slots=True)
-class EngineFault:
-    """The engine complained; fatal ones are followed by its closing."""
-
-    code: str
-    message: str
-    fatal: bool
-
-
-@dataclass(frozen=True, slots=True)
-class EngineIgnored:
-    """An event this version does not know."""
-
-    kind: str
-
-
-EngineEvent = (
-    EngineReady
-    | EngineAudio
-    | EngineClear
-    | TurnStarted
-    | TurnText
-    | TurnEnded
-    | ToolCalled
-    | EngineDigit
-    | EngineFault
-    | EngineIgnored
+from archer_bridge.ports_engine import (
+    Closed,
+    Engine,
+    EngineAudio,
+    EngineClear,
+    EngineDigit,
+    EngineEvent,
+    EngineFault,
+    EngineIgnored,
+    EngineLost,
+    EngineReady,
+    Memory,
+    Recall,
+    ToolCalled,
+    ToolMemory,
+    TurnEnded,
+    TurnStarted,
+    TurnText,
 )
+from archer_bridge.tally import Tally
 
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """How a peer's connection ended: the WebSocket close code (1006: without a close frame) and its reason."""
-
-    code: int
-    reason: str = ""
-
-
-class Engine(Protocol):
-    """The voice AI end of a call. The call does not know which one it is."""
-
-    @property
-    def format_name(self) -> str:
-        """The audio format both ways, as text (`mulaw/8000/1`)."""
-
-    async def run(self, on_event: Callable[[EngineEvent], None]) -> Closed:
-        """Connect, then call `on_event` for everything the engine sends, until it closes.
-
-        Raises:
-            EngineError: it could not be reached, or refused.
-        """
-
-    def send_audio(self, data: bytes, text: str | None) -> None:
-        """Hand over caller audio in the engine's format; `text` is its base64 form, when there is one."""
-
-    def send_digit(self, digit: str) -> None:
-        """Hand over one key press."""
-
-    def send_tool_result(self, finished: ToolFinished) -> None:
-        """Answer a tool call, once."""
-
-    async def close(self) -> None:
-        """End the engine's side; safe to call at any time."""
+__all__ = [
+    "ANY_STREAM",
+    "CallRecord",
+    "Closed",
+    "Dialer",
+    "DomainStore",
+    "Engine",
+    "EngineAudio",
+    "EngineClear",
+    "EngineDigit",
+    "EngineEvent",
+    "EngineFault",
+    "EngineIgnored",
+    "EngineLost",
+    "EngineReady",
+    "Memory",
+    "Recall",
+    "Store",
+    "StoreStats",
+    "TextSocket",
+    "ToolCalled",
+    "ToolLedger",
+    "ToolMemory",
+    "TurnEnded",
+    "TurnStarted",
+    "TurnText",
+]
 
 
 class TextSocket(Protocol):
@@ -169,6 +89,28 @@ Dialer = Callable[[str, Mapping[str, str]], Awaitable[TextSocket]]
 """Opens a client socket to a URL with headers; raises EngineError."""
 
 
+ANY_STREAM = "*"
+"""Whatever stream the call has, if any."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """How writing to the record goes; counts since the store was opened."""
+
+    queue_depth: int
+    """Writes that wait."""
+    batches: int
+    rows: int
+    dropped: int
+    """Handed-over rows lost: the queue was full, or the database refused them."""
+    is_available: bool
+    """The latest commit succeeded."""
+    commit_seconds: Tally
+    """How long the commits took."""
+    committed_at: float = float("-inf")
+    """Loop time of the latest commit."""
+
+
 class CallRecord(Protocol):
     """The durable record of calls."""
 
@@ -188,8 +130,20 @@ class CallRecord(Protocol):
     async def move_call(self, call_sid: str, state: CallState) -> bool:
         """Make one allowed, not terminal, transition; False when the row was not in a state for it."""
 
-    async def end_call(self, call_sid: str, end: CallEnd) -> bool:
-        """Make the one terminal transition; False when the call had ended already."""
+    async def end_call(self, call_sid: str, end: CallEnd, *, stream_sid: str | None = ANY_STREAM) -> bool:
+        """Make the one terminal transition; False when the call had ended already, or went on with another stream.
+
+        Args:
+            call_sid: the call.
+            end: how it ended.
+            stream_sid: the stream that the call must have for this to count; None: it must be waiting for one.
+        """
+
+    async def reopen_call(self, call_sid: str, *, at_most: int) -> CallRow | None:
+        """Let a call whose stream is gone wait for another one: `connecting | active | ending -> created`.
+
+        Returns None, having changed nothing, when the call ended, is unknown, or was reopened `at_most` times.
+        """
 
     def note(self, call_sid: str, kind: str, data: Mapping[str, Any]) -> None:
         """Hand one event to the call's append-only timeline; never waits."""
@@ -247,6 +201,13 @@ class DomainStore(Protocol):
 
 class Store(CallRecord, ToolLedger, DomainStore, Protocol):
     """Everything together, as the composition root opens it."""
+
+    @property
+    def stats(self) -> StoreStats:
+        """How writing goes."""
+
+    async def ping(self) -> None:
+        """Write something small and durable; raises StoreError when the database takes no writes."""
 
     async def close(self) -> None:
         """Write what was handed over, then release the database."""

@@ -12,8 +12,9 @@ from archer_bridge.devkit.phone import Caller
 from archer_bridge.devkit.serving import Served, serving
 from archer_bridge.errors import PluginError
 from archer_bridge.models import Outcome
+from tests.support.brains import heard_texts
 from tests.support.virtual import virtual
-from tests.support.world import settings_for, world
+from tests.support.world import SAM, settings_for, world
 
 PUBLIC_ROUTES = {
     "/webhooks/twilio/incoming",
@@ -55,8 +56,14 @@ async def test_readiness_tells_full_from_ready(tmp_path: Path) -> None:
         here.service.live.reserve("CA1")
         full = await client.get(f"{here.bridge.http_url}/readyz")
 
-    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "live_calls": 0, "capacity": 1})
-    assert (full.status_code, full.json()) == (503, {"status": "full", "live_calls": 1, "capacity": 1})
+    assert (ready.status_code, ready.json()) == (
+        200,
+        {"status": "ready", "reasons": [], "live_calls": 0, "capacity": 1},
+    )
+    assert (full.status_code, full.json()) == (
+        503,
+        {"status": "unready", "reasons": ["full"], "live_calls": 1, "capacity": 1},
+    )
 
 
 @virtual
@@ -101,3 +108,32 @@ async def test_it_opens_and_closes_its_own_database(tmp_path: Path) -> None:
         again = create_app(settings)
         async with serving(again):  # the lock of the first is free again
             assert list(await again.state.service.store.list_calls()) == []
+
+
+@virtual
+async def test_at_the_deadline_of_a_drain_every_caller_hears_a_goodbye_before_the_process_ends(tmp_path: Path) -> None:
+    async with world(tmp_path, ARCHER_SERVER__MIN_DRAIN_S="0.5", ARCHER_SERVER__MAX_DRAIN_S="2") as here:
+        ended_at: list[float] = []
+
+        async def stays(caller: Caller) -> None:
+            await caller.ended.wait()
+
+        async def drained() -> None:
+            while len(here.service.live) < 2:
+                await asyncio.sleep(0.1)
+            await drain(here.app, settings_for(here.served_simulator, "sqlite:///x.db", **SHORT_DRAIN))
+            ended_at.append(asyncio.get_running_loop().time())
+
+        draining = asyncio.create_task(drained(), name="drained")
+        reports = await asyncio.gather(here.call(stays), here.call(stays, SAM))
+        await draining
+        rows = await here.store.list_calls()
+
+        assert {row.outcome for row in rows} == {Outcome.DRAINED}
+        for report in reports:
+            assert "we have to interrupt this call" in heard_texts(report)[-1]
+            assert report.verbs == ("Connect", "Say", "Hangup")
+        assert here.service.unanswered == set()
+
+
+SHORT_DRAIN = {"ARCHER_SERVER__MIN_DRAIN_S": "0.5", "ARCHER_SERVER__MAX_DRAIN_S": "2"}

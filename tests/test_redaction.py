@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archer_bridge.redaction import MASK, redact, redact_heard, redact_json, redact_value
+from archer_bridge.redaction import MASK, numbers, redact, redact_heard, redact_json, redact_value
 from tests.support.planted import harmless, planted
 
 
@@ -149,3 +149,19 @@ def test_long_hostile_text_is_linear(piece: str) -> None:
     text = piece * (50_000 // len(piece))
 
     assert len(redact(text)) <= len(text)  # pytest's timeout judges the time
+
+
+@pytest.mark.parametrize("piece", ["00 0_077-77-7_7700 ", "-1", "((1", "1\t\t\t", "4111 1111 1111 1112 ", "one two "])
+def test_the_work_grows_with_the_text_and_not_with_its_cube(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice the digits are twice the work: a caller or an agent chooses the text, and audio waits meanwhile."""
+    tried: list[str] = []
+    is_phone, is_card = numbers._is_phone, numbers._is_card
+    monkeypatch.setattr(numbers, "_is_phone", lambda *given: tried.append("phone") or is_phone(*given))
+    monkeypatch.setattr(numbers, "_is_card", lambda digits: tried.append("card") or is_card(digits))
+    counts = []
+    for size in (2_000, 4_000):
+        tried.clear()
+        redact((piece * size)[:size])
+        counts.append(len(tried))
+
+    assert counts[1] <= 2.2 * counts[0] + 20

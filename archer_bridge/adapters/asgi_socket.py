@@ -18,7 +18,8 @@ class AsgiSocket:
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
-        self._outbox = Outbox(self._send, self._give_up, name="twilio writer")
+        self._outbox: Outbox | None = None
+        """Made for the first message: a socket that has not proved itself is sent none, and costs us little."""
         self._reading: asyncio.Timeout | None = None
 
     async def receive(self) -> str | None:
@@ -42,7 +43,12 @@ class AsgiSocket:
 
     def write(self, message: bytes, *, droppable: bool = False) -> None:
         """Queue one message."""
-        self._outbox.put(message, droppable=droppable)
+        self._opened_outbox().put(message, droppable=droppable)
+
+    def _opened_outbox(self) -> Outbox:
+        if self._outbox is None:
+            self._outbox = Outbox(self._send, self._give_up, name="twilio writer")
+        return self._outbox
 
     async def _send(self, message: bytes) -> None:
         await self._websocket.send({"type": "websocket.send", "text": message.decode()})
@@ -53,7 +59,7 @@ class AsgiSocket:
 
     async def pump(self, on_message: Callable[[str | bytes], None]) -> Closed:
         """Read until the socket closes, or its peer stops reading what we send."""
-        if self._outbox.overflowed:
+        if self._outbox is not None and self._outbox.overflowed:
             return DOES_NOT_READ
         patience = self._reading = asyncio.timeout(None)  # due when the peer is given up
         try:
@@ -70,7 +76,7 @@ class AsgiSocket:
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Send what is queued, then close; a peer that does not read cannot hold this up."""
-        await self._outbox.finish(CLOSE_WAIT_S)
+        await self._opened_outbox().finish(CLOSE_WAIT_S)  # and take nothing more
         if self._websocket.application_state is not WebSocketState.DISCONNECTED:
             with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):  # the peer was faster, or never reads
                 async with asyncio.timeout(CLOSE_WAIT_S):

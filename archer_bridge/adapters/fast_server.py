@@ -31,6 +31,47 @@ from archer_bridge.ports import Closed
 EXTENSION = "archer.fast"
 
 
+class Mailbox:
+    """What uvicorn uses of `asyncio.Queue`, for one reader, in a tenth of the memory: a stranger's socket has one."""
+
+    __slots__ = ("_items", "_reader")
+
+    def __init__(self) -> None:
+        self._items: list[Any] = []
+        self._reader: asyncio.Future[None] | None = None
+
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._items
+
+    def put_nowait(self, item: Any) -> None:
+        """Add an item and wake the reader."""
+        self._items.append(item)
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    def get_nowait(self) -> Any:
+        """Take the oldest item; there must be one."""
+        return self._items.pop(0)
+
+    async def get(self) -> Any:
+        """Wait for an item and take it."""
+        while not self._items:
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+        return self._items.pop(0)
+
+
+def refuse_bad_text(protocol: WebSocketsSansIOProtocol) -> bool:
+    """Close with 1007 when a text message is no UTF-8, and say so; uvicorn would log a traceback for any stranger."""
+    if protocol.close_sent or protocol.curr_msg_data_type != "text" or is_utf8(b"".join(protocol.frames)):
+        return False
+    protocol.frames = []
+    protocol.conn.send_close(1007)
+    protocol.handle_parser_exception()
+    return True
+
+
 class Owner(Protocol):
     """Who listens to a connection while its sink is set."""
 
@@ -43,6 +84,7 @@ class FastProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.queue = Mailbox()  # type: ignore[assignment]  # it has all that is used of a queue
         self.writer: FrameWriter | None = None
         self._sink: Sink | None = None
         self._owner: Owner | None = None
@@ -57,6 +99,12 @@ class FastProtocol(WebSocketsSansIOProtocol):
             bound_buffers(self.transport)
             self.writer = FrameWriter(self.transport, self._does_not_read, masked=False)
             cast("dict[str, Any]", self.scope["extensions"])[EXTENSION] = self
+
+    def forget_handshake(self) -> None:
+        """Let go of what only the handshake needed, headers above all; nothing of it is read after `accept`."""
+        self.request.headers.clear()  # the library's parser keeps the request itself
+        del self.request, self.response
+        cast("list[Any]", self.scope["headers"]).clear()
 
     # ---- what the application asks ---------------------------------------------------------------------------
 
@@ -116,13 +164,12 @@ class FastProtocol(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """Give a message that the stock parser has put together to the sink, if there is one."""
+        if refuse_bad_text(self):
+            return
         if self._sink is None or self.close_sent:
             super().send_receive_event_to_app()
             return
         message = b"".join(self.frames)
-        if self.curr_msg_data_type == "text" and not is_utf8(message):
-            super().send_receive_event_to_app()  # it closes with 1007
-            return
         self.frames = []
         self._deliver(message)
 
@@ -167,6 +214,7 @@ class FastSocket:
 
     def __init__(self, websocket: WebSocket, connection: FastProtocol) -> None:
         assert connection.writer is not None, "the extension is offered with its writer"
+        connection.forget_handshake()
         self._plain = AsgiSocket(websocket)
         self._connection = connection
         self._writer = connection.writer

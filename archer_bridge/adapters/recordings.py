@@ -1,5 +1,6 @@
 """Recordings on disk: what they are called, and deleting those that are too old."""
 
+import os
 import re
 import stat
 from pathlib import Path
@@ -7,6 +8,15 @@ from pathlib import Path
 NAME = re.compile(r"CA[0-9a-fA-F]{32}(-\d+)?\.wav")
 """A call's id, and a number if the call has more than one recording."""
 DAY_S = 86_400
+
+
+def new_path(folder: Path, call_sid: str) -> Path:
+    """Return where the next recording of a call goes: each of its streams has its own."""
+    path, number = folder / f"{call_sid}.wav", 1
+    while os.path.lexists(path):  # a planted link, wherever it leads, takes a name like a file
+        number += 1
+        path = folder / f"{call_sid}-{number}.wav"
+    return path
 
 
 def purge(folder: Path, older_than_days: float, now: float) -> list[Path]:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from archer_bridge.adapters.fast_frames import fast_path_problem
-from archer_bridge.adapters.fast_server import FastProtocol
+from archer_bridge.adapters.fast_server import FastProtocol, refuse_bad_text
 from archer_bridge.errors import ArcherError
 
 log = structlog.get_logger(__name__)
@@ -54,20 +54,50 @@ class CannotListen(ArcherError):
         )
 
 
-class _Plain(WebSocketsSansIOProtocol):
+class PlainProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket, whose transport is let go even if the peer never reads the close."""
 
+    _patience: asyncio.TimerHandle | None = None
+
     async def run_asgi(self) -> None:
+        """Run the application; what is left of the connection then has a bounded time."""
         await super().run_asgi()
-        self.loop.call_later(ABORT_AFTER_S, self.transport.abort)
+        self._patience = _abort_later(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone: nothing is left to bound."""
+        super().connection_lost(exc)
+        if self._patience is not None:
+            self._patience.cancel()
+
+    def send_receive_event_to_app(self) -> None:
+        """Pass a message on that is what it says."""
+        if not refuse_bad_text(self):
+            super().send_receive_event_to_app()
 
 
-class _Fast(FastProtocol):
+class PatientFastProtocol(FastProtocol):
     """The same with the fast path."""
 
+    _patience: asyncio.TimerHandle | None = None
+
     async def run_asgi(self) -> None:
+        """Run the application; what is left of the connection then has a bounded time."""
         await super().run_asgi()
-        self.loop.call_later(ABORT_AFTER_S, self.transport.abort)
+        self._patience = _abort_later(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone: nothing is left to bound."""
+        super().connection_lost(exc)
+        if self._patience is not None:
+            self._patience.cancel()
+
+
+def _abort_later(protocol: WebSocketsSansIOProtocol) -> asyncio.TimerHandle | None:
+    """Bound how long the peer may take to let go; a timer of a connection that is gone would keep its memory."""
+    if protocol.disconnected:
+        return None
+    return protocol.loop.call_later(ABORT_AFTER_S, protocol.transport.abort)
 
 
 @functools.cache
@@ -75,7 +105,7 @@ def _websocket_class() -> type[asyncio.Protocol]:
     """Return the fastest that works with the installed libraries; say which in the log, once."""
     problem = fast_path_problem("uvicorn")
     log.info("websocket_path", side="caller", path="plain" if problem else "fast", problem=problem)
-    return _Plain if problem else _Fast
+    return PlainProtocol if problem else PatientFastProtocol
 
 
 def server_config(app: ASGIApp) -> uvicorn.Config:

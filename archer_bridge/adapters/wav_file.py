@@ -91,8 +91,9 @@ class WavFile:
             self._tell_failed(f"{type(error).__name__}: {error}")
 
     def _open(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # EXCL: what is there already is neither overwritten nor, if it is a link, followed.
+        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         os.write(self._file, header(self._encoding, 0))
 
     def _write(self, sample: int, stereo: bytes) -> None:

@@ -21,6 +21,7 @@ from archer_bridge.ports import (
     EngineEvent,
     EngineFault,
     EngineIgnored,
+    EngineLost,
     EngineReady,
     ToolCalled,
     TurnEnded,
@@ -154,7 +155,17 @@ class CallCore:
         if self._finished and type(event) in TALK:
             return
         if type(event) is EngineAudio:
-            self._agent_audio(event, now)
+            if (self._stale_until is not None or self._engine_guard is not None) and not self._admits(event, now):
+                return
+            audio, text = (event.data, event.text) if self._untouched else (self._chain.feed(event.data), None)
+            if audio:
+                self.last_agent_audio_at, self.owed_since = now, None
+                if self._filler_end > self._playout.acknowledged:
+                    self._stop_filler(now)
+                start = self._playout.accepted
+                self._downlink.play(audio, text, now)
+                if self._tap is not None or not self._transcript.in_run:
+                    self._book(start, audio, now)
             return
         match event:
             case EngineClear():
@@ -170,6 +181,11 @@ class CallCore:
             case EngineReady():
                 self.owed_since = now
                 self._listener.engine_ready(event.session_id)
+            case EngineLost():
+                self.engine_gone()
+                self._stale_until = self.owed_since = None
+                self._transcript.engine_lost(now)
+                self._listener.engine_lost(event.reason)
             case EngineDigit():
                 self._listener.engine_digit(event.digit)
             case EngineFault():
@@ -177,42 +193,31 @@ class CallCore:
             case EngineIgnored():
                 self.ignored_events += 1
 
-    def _agent_audio(self, event: EngineAudio, now: float) -> None:
+    def _admits(self, event: EngineAudio, now: float) -> bool:
+        """Whether agent audio is of a turn that may still be heard; the first of a call is looked at more closely."""
         if self._stale_until is not None:
             if now < self._stale_until:
                 self.stale_frames += 1
-                return
+                return False
             self._stale_until = None
         if self._engine_guard is not None:
             self._engine_guard = self._watched("engine", self._engine_guard, event.data)
-        if self._untouched:
-            audio, text = event.data, event.text
-        else:
-            audio, text = self._chain.feed(event.data), None
-        if audio:
-            if self._filler_end > self._playout.acknowledged:
-                self._stop_filler(now)
-            self.play(audio, text, now)
+        return True
 
-    def play(self, audio: bytes, text: str | None, now: float) -> None:
-        """Send agent audio (mu-law, 8000 Hz) on its way and book it."""
-        self.last_agent_audio_at = now
-        self.owed_since = None
-        start = self._downlink.play(audio, text, now)
-        if not self._transcript.more_audio(start, len(audio)):
-            self._transcript.agent_audio(
-                start,
-                len(audio),
-                now=now,
-                heard_from=self._playout.starts_at(start, now),
-                caller_until=self._uplink.voice_ended_at,
-            )
+    def _book(self, start: int, audio: bytes, now: float) -> None:
+        """Say whose the audio at `start` is, and let the tap have it."""
+        if not self._transcript.in_run:
+            heard_from = self._playout.starts_at(start, now)
+            caller_until = self._uplink.voice_ended_at
+            self._transcript.agent_audio(start, now=now, heard_from=heard_from, caller_until=caller_until)
         if self._tap is not None:
             self._tap.agent(start, audio)
 
     def play_filler(self, audio: bytes, now: float) -> None:
         """Play something that is no turn of the agent's; the agent's next audio takes its place."""
-        start = self._downlink.play(audio, None, now)
+        self._transcript.end_run()
+        start = self._playout.accepted
+        self._downlink.play(audio, None, now)
         self._filler_end = start + len(audio)
         if self._tap is not None:
             self._tap.agent(start, audio)
@@ -280,18 +285,11 @@ class CallCore:
             tail = self._chain.flush()
             self._chain = self._plan.build()
             if tail:
-                self.play(tail, None, now)
-
-    @property
-    def messages_out(self) -> int:
-        """Media messages sent to Twilio."""
-        return self._downlink.messages
+                start = self._playout.accepted
+                self._downlink.play(tail, None, now)
+                self._book(start, tail, now)
 
     # ---- beats -----------------------------------------------------------------------------------------------
-
-    def pump(self, now: float) -> None:
-        """Send waiting agent audio on, as far as the lead allows."""
-        self._downlink.pump(now)
 
     def fill_caller_gap(self, now: float) -> None:
         """Let the engine have silence while Twilio sends nothing."""

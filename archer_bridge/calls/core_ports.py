@@ -31,6 +31,9 @@ class CoreListener(Protocol):
     def engine_ready(self, session_id: str) -> None:
         """The agent listens."""
 
+    def engine_lost(self, reason: str) -> None:
+        """The agent's session broke off, and another one is being opened."""
+
     def tool_called(self, event: ToolCalled) -> None:
         """The agent asks for a tool."""
 

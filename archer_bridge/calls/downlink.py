@@ -2,8 +2,11 @@
 
 Audio goes out at once while little is in flight, base64 text untouched where no chain changes it. Beyond the lead it
 waits here, so that Twilio's buffer stays short and a `clear` cheap; pieces under 20 ms wait for one another while
-Twilio has something to play. The process-wide ticker calls `pump` to send on. Nothing here waits, logs or makes a task.
+Twilio has something to play. While something waits, and only then, the process-wide ticker calls `pump` to send on.
+Nothing here blocks, logs or makes a task.
 """
+
+from collections.abc import Callable
 
 import pybase64
 
@@ -25,11 +28,21 @@ class Downlink:
     """One call's way out. Times are seconds of the call's clock; audio is mu-law at 8000 Hz."""
 
     def __init__(
-        self, stream: MediaStream, caller: TextSocket, playout: Playout, *, lead_ms: int, mark_every_ms: int
+        self,
+        stream: MediaStream,
+        caller: TextSocket,
+        playout: Playout,
+        *,
+        lead_ms: int,
+        mark_every_ms: int,
+        want_pump: Callable[[bool], None],
     ) -> None:
+        """`want_pump` is told when `pump` has something to do, and when it has not any more."""
         self.messages = 0
+        self._want_pump = want_pump
+        self._is_pumped = False
         self._stream = stream
-        self._caller = caller
+        self._write = caller.write
         self._playout = playout
         self._lead = lead_ms * BYTES_PER_MS
         self._mark_every = mark_every_ms * BYTES_PER_MS
@@ -45,23 +58,38 @@ class Downlink:
         """Send a mark while nothing plays: its echo measures the way there and back."""
         self._mark(now)
 
-    def play(self, audio: bytes, text: str | None, now: float) -> int:
-        """Take over agent audio; `text` is its base64 form if it exists. Returns the position it starts at."""
-        start = self._playout.accept(len(audio), now)
-        in_flight = self._playout.in_flight(now)
-        if not self._waiting and SMALLEST_SEND <= len(audio) <= self._lead - in_flight:
-            payload = text.encode() if text is not None else pybase64.b64encode(audio)
-            self._send(len(audio), payload, now, in_flight=in_flight)
-        else:
-            self._waiting += audio
-            self._send_on(now, SMALLEST_SEND)
-        return start
+    def play(self, audio: bytes, text: str | None, now: float) -> None:
+        """Take over agent audio; `text` is its base64 form if it exists."""
+        if not self._waiting and len(audio) >= SMALLEST_SEND:
+            unmarked = self._playout.pass_on(len(audio), self._lead, now)
+            if unmarked >= 0:
+                self._write(self._stream.media(text.encode() if text is not None else pybase64.b64encode(audio)))
+                self.messages += 1
+                if unmarked >= self._mark_every or now - self._sent_at >= PAUSE_S:
+                    # The first piece's mark proves early when the turn really began to sound.
+                    self._mark(now)
+                self._sent_at = now
+                return
+        self._playout.accept(len(audio), now)
+        self._waiting += audio
+        self._send_on(now, SMALLEST_SEND)
+        if self._waiting and not self._is_pumped:
+            self._is_pumped = True
+            self._want_pump(True)
 
     def pump(self, now: float) -> None:
-        """Send what fits into the lead now, and the marks that are due."""
+        """Send what fits into the lead now; call it every 20 ms while it is wanted."""
         if self._waiting:
             self._send_on(now, 1 if self._playout.in_flight(now) <= NEARLY_DRY else SMALLEST_SEND)
-        elif self._playout.unmarked:
+        if not self._waiting and self._is_pumped:
+            self._is_pumped = False
+            self._want_pump(False)
+
+    def mind_marks(self, now: float) -> None:
+        """Send the marks that are due because nothing else is sent; call it ten times a second."""
+        if self._waiting:
+            return
+        if self._playout.unmarked:
             if now - self._sent_at >= PAUSE_S:
                 self._mark(now)
         elif self._playout.unproved_s(now) >= LOST_AFTER_S:
@@ -73,19 +101,13 @@ class Downlink:
         n_bytes = min(len(self._waiting), self._lead - in_flight)
         if n_bytes < min(SMALLEST_SEND, len(self._waiting)) or n_bytes < smallest:
             return
-        audio = bytes(self._waiting[:n_bytes])
-        del self._waiting[:n_bytes]
-        self._send(n_bytes, pybase64.b64encode(audio), now, in_flight=in_flight)
-
-    def _send(self, n_bytes: int, payload: bytes, now: float, *, in_flight: int) -> None:
-        into_silence = in_flight == 0 and now - self._sent_at >= PAUSE_S
-        self._caller.write(self._stream.media(payload))
         unmarked = self._playout.send(n_bytes, now)
-        self._sent_at = now
+        self._write(self._stream.media(pybase64.b64encode(self._waiting[:n_bytes])))
+        del self._waiting[:n_bytes]
         self.messages += 1
-        if into_silence or unmarked >= self._mark_every:
-            # The first piece's mark proves early when the turn really began to sound.
+        if unmarked >= self._mark_every or now - self._sent_at >= PAUSE_S:
             self._mark(now)
+        self._sent_at = now
 
     def finish_turn(self, now: float) -> None:
         """Nothing follows for now: send a last small piece, and mark the end."""
@@ -95,9 +117,9 @@ class Downlink:
             self._mark(now)
 
     def _mark(self, now: float) -> None:
-        self._caller.write(self._stream.mark(self._playout.mark(now)))
+        self._write(self._stream.mark(self._playout.mark(now)))
 
     def clear(self) -> None:
         """Forget what waits, and make Twilio forget what it has not played; the ledger was cleared before."""
         self._waiting.clear()
-        self._caller.write(self._stream.clear())
+        self._write(self._stream.clear())

@@ -7,17 +7,22 @@ whether or not the store took the record.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
 from archer_bridge.calls.farewell import Farewell
+from archer_bridge.calls.record_keeper import RecordKeeper, Verdict
 from archer_bridge.models import CallEnd, EndCall, Outcome, Transfer
 from archer_bridge.ports import Closed, Store
 
-RECORD_WAIT_S = 5.0
-"""How long the end of a call waits for its record."""
-
+RECORD_WAIT_S = 1.0
+"""How long the line waits for its record; the writing goes on."""
+HELD_S = 1.5
+"""A stream that broke off is no hang-up before this has passed: Twilio may ask how the call goes on."""
+NO_CLOSE_CODE = frozenset({1005, 1006})
+"""The connection broke; uvicorn says 1005, which is also a close frame without a code."""
 SERVICE_RESTART = 1012
 """The close code with which our own server ends every socket when it is stopped without waiting for calls."""
 
@@ -29,16 +34,30 @@ class Ending:
     """One call's end."""
 
     def __init__(
-        self, call_sid: str, store: Store, log: FilteringBoundLogger, *, goodbye_wait_s: float, sum_up: SumUp
+        self,
+        call_sid: str,
+        stream_sid: str,
+        store: Store,
+        *,
+        keeper: RecordKeeper,
+        log: FilteringBoundLogger,
+        goodbye_wait_s: float,
+        sum_up: SumUp,
+        began: float | None = None,
     ) -> None:
+        """Begin with no end in sight; `began` is the start of the call's first stream, on the loop's clock."""
         self.farewell: Farewell | None = None
+        self.is_broken_off = False
+        """Nobody wanted the call to end: it may go on with another stream."""
         self._call_sid = call_sid
+        self._stream_sid = stream_sid
+        self._keeper = keeper
         self._store = store
         self._log = log
         self._goodbye_wait_s = goodbye_wait_s
         self._sum_up = sum_up
         self._clock = asyncio.get_running_loop().time
-        self._began = self._clock()
+        self._began = self._clock() if began is None else began
         self._end: CallEnd | None = None
         self._is_given = asyncio.Event()
         self._record: asyncio.Task[None] | None = None
@@ -49,6 +68,11 @@ class Ending:
     def is_given(self) -> bool:
         """Whether the call has its outcome."""
         return self._end is not None
+
+    @property
+    def has_verdict(self) -> bool:
+        """Whether it has its outcome for good: not only a stream that broke off."""
+        return self.is_given and not self.is_broken_off
 
     @property
     def verdict(self) -> CallEnd:
@@ -87,22 +111,38 @@ class Ending:
             self.give(Outcome.CALLER_HANGUP, reason)
 
     def stream_closed(self, closed: Closed) -> None:
-        """The caller's socket is closed, by them or by our own server."""
+        """The caller's socket is closed: by them, by our own server, or by nobody."""
+        reason = f"the stream's socket closed ({closed.code})"
         if closed.code == SERVICE_RESTART:
             self.give(Outcome.DRAINED, "the bridge was stopped")
+        elif closed.code in NO_CLOSE_CODE and self.farewell is None:
+            self.broke_off(reason)
         else:
-            self.caller_left(f"the stream's socket closed ({closed.code})")
+            self.caller_left(reason)
+
+    def broke_off(self, reason: str) -> None:
+        """The stream is gone, and Twilio did not say that the caller is."""
+        if not self.is_given:
+            self.is_broken_off = True
+            self.give(Outcome.CALLER_HANGUP, reason)
 
     def engine_left(self, closed: Closed, *, was_ready: bool) -> None:
-        """The engine closed its side: politely (1000), or not."""
+        """The engine closed its side for good: politely (1000), or not."""
+        if was_ready and closed.code == 1000 and self.farewell is None:
+            self.bid_farewell(EndCall("the agent ended the call"))
         if self.farewell is not None:
             self.farewell.engine_is_gone()
-        elif not was_ready:
-            self.give(Outcome.VENDOR_UNAVAILABLE, f"the agent closed before it was ready ({closed.code})")
-        elif closed.code == 1000:
-            self.bid_farewell(EndCall("the agent ended the call")).engine_is_gone()
-        else:
+        elif was_ready:
             self.give(Outcome.VENDOR_LOST, f"the agent was lost ({closed.code} {closed.reason})".replace(" )", ")"))
+        else:
+            self.give(Outcome.VENDOR_UNAVAILABLE, f"the agent closed before it was ready ({closed.code})")
+
+    def engine_failed(self, reason: str, *, was_ready: bool) -> None:
+        """No session with the engine began: at first, or after one that broke off."""
+        if self.farewell is not None:
+            self.farewell.engine_is_gone()
+        else:
+            self.give(Outcome.VENDOR_LOST if was_ready else Outcome.VENDOR_UNAVAILABLE, reason)
 
     # ---- the farewell ----------------------------------------------------------------------------------------
 
@@ -130,20 +170,30 @@ class Ending:
     async def record(self) -> None:
         """Return once the verdict is durable, or the store has been waited for long enough.
 
-        A cancelled caller does not cancel the writing.
+        A cancelled caller does not cancel the writing. The verdict on a stream that broke off waits for Twilio's word.
         """
         if self._record is None:
             self._record = asyncio.create_task(self._write(self.verdict), name=f"record {self._call_sid}")
         await asyncio.shield(self._record)
 
     async def _write(self, end: CallEnd) -> None:
-        recorded = False
-        try:
-            async with asyncio.timeout(RECORD_WAIT_S):
-                await self._store.flush()
-                recorded = await self._store.end_call(self._call_sid, end)
-        except Exception:  # the store's trouble must not keep the line open; boot settles the row
-            self._log.exception("record_failed", outcome=end.outcome.value)
+        verdict = Verdict(end, self._stream_sid, self.is_broken_off)
+        writing = self._keeper.write(self._call_sid, verdict, after_s=HELD_S if self.is_broken_off else 0.0)
+        if self.is_broken_off:
+            self._log.warning("stream_broke_off", reason=end.reason)
+            self._store.note(self._call_sid, "stream_broke_off", {"reason": end.reason})
+            writing.add_done_callback(partial(self._held, end))
+            return
+        await asyncio.wait({writing}, timeout=RECORD_WAIT_S)
+        self._tell(end, recorded=_result(writing))
+
+    def _held(self, end: CallEnd, writing: "asyncio.Task[bool]") -> None:
+        if _result(writing):
+            self._tell(end, recorded=True)
+        else:
+            self._log.info("stream_ended", reason=end.reason, duration_ms=end.duration_ms, **end.numbers)
+
+    def _tell(self, end: CallEnd, *, recorded: bool) -> None:
         self._log.info(
             "call_ended",
             outcome=end.outcome.value,
@@ -152,3 +202,7 @@ class Ending:
             recorded=recorded,
             **end.numbers,
         )
+
+
+def _result(writing: "asyncio.Task[bool]") -> bool:
+    return writing.done() and not writing.cancelled() and writing.result()

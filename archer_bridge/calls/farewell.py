@@ -13,6 +13,9 @@ BREATH_S = 0.3
 UNPROVED_S = 1.5
 """Audio that must have played by the clock, whose mark has not come back: it is waited for this long."""
 
+HALTED_S = 5.0
+"""An agent that stops in the middle of its goodbye for so long will not end it."""
+
 
 class Farewell:
     """Waits for the goodbye: a turn that begins after the request, ends, and is heard; or enough silence."""
@@ -23,6 +26,8 @@ class Farewell:
         self._longest_s = longest_s
         self._moved_at = since
         self._quiet_since: float | None = None
+        self._halted_at: float | None = None
+        """Since when the agent has the word and does not speak."""
         self._engine_gone = False
 
     def engine_is_gone(self) -> None:
@@ -45,7 +50,10 @@ class Farewell:
             return True
         if playing or (turn_open and not self._engine_gone):
             self._quiet_since = None
-            return False
+            if playing or self._halted_at is None:
+                self._halted_at = now
+            return now - self._halted_at >= HALTED_S
+        self._halted_at = None
         if self._quiet_since is None:
             self._quiet_since = now
         wait = self._wait(last_audio_at)

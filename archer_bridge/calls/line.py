@@ -34,17 +34,24 @@ class Line:
         *,
         limits: CallLimits,
         clock: Callable[[], float],
+        began: float | None = None,
         listener: CoreListener,
         on_turn: Callable[[Turn], None],
+        want_pump: Callable[[bool], None],
         make_recorder: Callable[[Playout], Recorder] | None,
     ) -> None:
         theirs = Format.parse(engine.format_name)
         up, down = plan(MULAW_8K, theirs), plan(theirs, MULAW_8K)
         self.routes = {"route_up": str(up), "route_down": str(down)}
         self.playout = Playout()
-        self.transcript = Transcript(self.playout, began=clock(), emit=on_turn)
+        self.transcript = Transcript(self.playout, began=clock() if began is None else began, emit=on_turn)
         self.downlink = Downlink(
-            stream, caller, self.playout, lead_ms=limits.lead_ms, mark_every_ms=limits.mark_every_ms
+            stream,
+            caller,
+            self.playout,
+            lead_ms=limits.lead_ms,
+            mark_every_ms=limits.mark_every_ms,
+            want_pump=want_pump,
         )
         self.uplink = Uplink(up.build())
         self._recorder = make_recorder(self.playout) if make_recorder is not None else None
@@ -66,6 +73,7 @@ class Line:
     def check(self, now: float) -> None:
         """Do what is due ten times a second."""
         self.core.fill_caller_gap(now)
+        self.downlink.mind_marks(now)
         self.transcript.settle(now)
         self._checks += 1
         if self._recorder is not None and self._checks % RECORD_EVERY == 0:
@@ -75,12 +83,13 @@ class Line:
         """Whether agent audio or a filler plays at the caller's end, by the clock, or waits here."""
         return self.downlink.waiting or self.playout.in_flight(now) > 0
 
-    def moment(self, now: float, *, is_ready: bool, tools_running: int) -> Moment:
+    def moment(self, now: float, *, is_ready: bool, is_lost: bool, tools_running: int) -> Moment:
         """Return what is known now."""
         core = self.core
         return Moment(
             now=now,
             is_ready=is_ready,
+            is_lost=is_lost,
             is_sounding=self.is_sounding(now),
             agent_audio_at=core.last_agent_audio_at,
             agent_turn_open=self.transcript.agent_turn_open,
@@ -109,6 +118,7 @@ class Line:
             self._recorder.finish(now)
         return call_numbers(
             core=self.core,
+            downlink=self.downlink,
             playout=self.playout,
             uplink=self.uplink,
             transcript=self.transcript,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from archer_bridge.calls.core import CallCore
+from archer_bridge.calls.downlink import Downlink
 from archer_bridge.calls.playout import BYTES_PER_MS, Playout
 from archer_bridge.calls.transcript import Transcript
 from archer_bridge.calls.uplink import Uplink
@@ -12,6 +13,7 @@ from archer_bridge.calls.uplink import Uplink
 def call_numbers(
     *,
     core: CallCore,
+    downlink: Downlink,
     playout: Playout,
     uplink: Uplink,
     transcript: Transcript,
@@ -29,7 +31,7 @@ def call_numbers(
         "frames_in": uplink.frames,
         "frames_missing": uplink.missing,
         "gaps_filled_ms": uplink.filled_ms,
-        "messages_out": core.messages_out,
+        "messages_out": downlink.messages,
         "agent_ms_accepted": round(playout.accepted / BYTES_PER_MS),
         "agent_ms_heard": round(playout.heard_total(now) / BYTES_PER_MS),
         "barge_ins": core.barge_ins,

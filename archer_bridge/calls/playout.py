@@ -32,6 +32,7 @@ LONGEST_TRIP_S = 0.25
 """Assumed until the first echo has come, where assuming less could count more than was heard."""
 _HAIR = 0.01
 """Bytes: what floating point may lose of a whole number of them."""
+_MOMENT = _HAIR / BYTES_PER_S
 
 
 @dataclass(slots=True)
@@ -73,6 +74,9 @@ class Playout:
         self._generation_start = 0
         self._runs: list[tuple[int, int]] = []
         self._anchor = (0, 0.0)
+        self._ends = 0.0
+        """When what was sent has been played, by the careful clock."""
+        self._careful_trip_s = LONGEST_TRIP_S
         self._restarts: deque[tuple[int, float]] = deque()
         """Positions before which the buffer ran dry, and when the audio from there on arrived."""
         self._zero = 0.0
@@ -85,42 +89,55 @@ class Playout:
 
     # ---- going out -------------------------------------------------------------------------------------------
 
-    def accept(self, n_bytes: int, now: float) -> int:
-        """Note audio taken over from the engine; returns the position of its first byte."""
-        start = self.accepted
-        self._zero = max(self._zero, now - start / BYTES_PER_S)
+    def accept(self, n_bytes: int, now: float) -> None:
+        """Note audio taken over from the engine."""
+        if self.accepted == self.sent:
+            self._restart_if_dry(now)
         self.accepted += n_bytes
-        return start
 
     def send(self, n_bytes: int, now: float) -> int:
         """Note that the next `n_bytes` accepted ones were handed to the socket; returns those since the last mark."""
-        arrival = now + (LONGEST_TRIP_S if self._round_trip_s is None else self.trip_s)
-        position, since = self._anchor
-        for head, arrived in self._restarts:
-            position, since = head, max(since + (head - position) / BYTES_PER_S, arrived)
-        played = self.sent / BYTES_PER_S
-        if self._zero + played <= now or since + (self.sent - position) / BYTES_PER_S < arrival:
-            # By either clock nothing may be left to play when this arrives; an echo may yet tell which was right.
-            self._forget_restarts(now)
-            self._restarts.append((self.sent, arrival))
-        self._zero = max(self._zero, now - played)
+        self._restart_if_dry(now)
+        self._ends += n_bytes / BYTES_PER_S
         self.sent += n_bytes
         return self.sent - self._marked
 
-    @property
-    def _careful_trip_s(self) -> float:
-        return LONGEST_TRIP_S if self._round_trip_s is None else self.trip_s
+    def pass_on(self, n_bytes: int, lead: int, now: float) -> int:
+        """Do what `accept` and `send` do, in one step, when nothing waits and this fits into the lead.
 
-    def _forget_restarts(self, now: float) -> None:
-        """Let those that are over be the anchor, so that few are kept."""
-        while self._restarts:
+        Returns the bytes sent since the last mark, or -1 if it does not fit: then nothing was noted. One method, for
+        it is nearly every frame's.
+        """
+        left = self.sent - self.acknowledged
+        ahead = self.sent - int((now - self._zero) * BYTES_PER_S + _HAIR)
+        if max(0, min(ahead, left)) + n_bytes > lead:
+            return -1
+        if self._zero + self.sent / BYTES_PER_S < now - _MOMENT or self._ends < now + self._careful_trip_s:
+            self._restart_if_dry(now)
+        self._ends += n_bytes / BYTES_PER_S
+        self.accepted += n_bytes
+        self.sent += n_bytes
+        return self.sent - self._marked
+
+    def _restart_if_dry(self, now: float) -> None:
+        """Note where the buffer may have nothing left to play when what is sent now arrives, by either clock.
+
+        An echo may yet tell which clock was right.
+        """
+        played, arrival = self.sent / BYTES_PER_S, now + self._careful_trip_s
+        if self._zero + played >= now - _MOMENT and self._ends >= arrival:
+            return
+        self._zero = max(self._zero, now - played)
+        while self._restarts:  # those that are over become the anchor, so that few are kept
             head, arrived = self._restarts[0]
             position, since = self._anchor
             start = max(since + (head - position) / BYTES_PER_S, arrived)
             if start > now:
-                return
+                break
             self._anchor = (head, start)
             self._restarts.popleft()
+        self._restarts.append((self.sent, arrival))
+        self._ends = max(self._ends, arrival)
 
     def mark(self, now: float) -> str:
         """Return the name of a mark placed after everything sent so far."""
@@ -161,7 +178,7 @@ class Playout:
         round_trip = max(0.0, now - mark.basis - mark.position / BYTES_PER_S)
         if self._round_trip_s is None or round_trip < self._round_trip_s:
             self._round_trip_s = round_trip
-            self.trip_s = round_trip / 2
+            self.trip_s = self._careful_trip_s = round_trip / 2
         self._prove(mark.position, now)
         return True
 
@@ -178,6 +195,10 @@ class Playout:
             self._anchor = (position, now - self.trip_s)
             while self._restarts and self._restarts[0][0] < position:
                 self._restarts.popleft()
+            position, since = self._anchor
+            for head, arrived in self._restarts:
+                position, since = head, max(since + (head - position) / BYTES_PER_S, arrived)
+            self._ends = since + (self.sent - position) / BYTES_PER_S
 
     def clear(self, now: float) -> Cut | None:
         """Start a new generation; None when every byte is proved heard, so that there is nothing to clear."""
@@ -193,6 +214,7 @@ class Playout:
         self.sent = self.accepted
         self.acknowledged = self._generation_start = self._marked = self.sent
         self._anchor = (self.sent, now)
+        self._ends = now
         self._restarts.clear()
         self._zero = now - self.sent / BYTES_PER_S
         return cut

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from archer_bridge.calls.session import CallSession
+from archer_bridge.calls.totals import CallTotals
 from archer_bridge.models import CallEnd
 
 
@@ -14,10 +15,9 @@ class LiveCalls:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.draining = False
-        self.ended: Counter[str] = Counter()
-        """Calls that had a stream, by outcome."""
-        self.seconds_ended = 0.0
+        self.totals = CallTotals()
         self._sessions: dict[str, CallSession | None] = {}
+        self._released: dict[str, asyncio.Event] = {}
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -29,6 +29,11 @@ class LiveCalls:
 
     def __iter__(self) -> Iterator[CallSession]:
         return iter([session for session in self._sessions.values() if session is not None])
+
+    @property
+    def ended(self) -> Counter[str]:
+        """Calls that had a stream, by outcome."""
+        return self.totals.ended
 
     @property
     def has_room(self) -> bool:
@@ -49,14 +54,30 @@ class LiveCalls:
 
     def note_end(self, end: CallEnd) -> None:
         """Count a call that ended."""
-        self.ended[end.outcome.value] += 1
-        self.seconds_ended += (end.duration_ms or 0) / 1000
+        self.totals.call_ended(end)
+
+    def session(self, call_sid: str) -> CallSession | None:
+        """Return the call's session on this stream."""
+        return self._sessions.get(call_sid)
 
     def release(self, call_sid: str) -> None:
-        """The call is over."""
+        """The call has left the line."""
         self._sessions.pop(call_sid, None)
+        if (released := self._released.pop(call_sid, None)) is not None:
+            released.set()
         if not self._sessions:
             self._empty.set()
+
+    async def wait_released(self, call_sid: str, timeout_s: float) -> bool:
+        """Wait until the call has left the line; False when it has not in time."""
+        if call_sid not in self._sessions:
+            return True
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._released.setdefault(call_sid, asyncio.Event()).wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def wait_empty(self) -> None:
         """Return once no call is live."""

@@ -5,12 +5,12 @@
                                   |
                  tools, record, log: handed off, never awaited by the audio
 
-`CallSession.run` owns the call's lifetime: one task reads the caller, one runs the engine, and the first *verdict*
-(`ending`) ends both. A verdict is the call's outcome; there is exactly one. It may be preceded by a *farewell*: the
-agent or a tool wants the call to end, and the line is closed only when the last word was heard (its mark came back),
-or a bounded wait is over. The record is durable before the line closes, because Twilio then asks `<Connect action>`
-what follows. Ten times a second `watch` looks at the line: has the goodbye been heard, does somebody wait in silence,
-is anybody still there?
+`CallSession.run` owns the call's lifetime on one stream: one task reads the caller, one runs the engine (session
+after session, if need be: `engine_life`), and the first *verdict* (`ending`) ends both. A verdict is the outcome of the
+call; there is exactly one. It may be preceded by a *farewell*: the agent or a tool wants the call to end, and the line
+is closed only when the last word was heard (its mark came back), or a bounded wait is over. The record is asked for
+before the line closes, because Twilio then asks `<Connect action>` what follows. Ten times a second `watch` looks at
+the line: has the goodbye been heard, does somebody wait in silence, is anybody still there?
 """
 
 import asyncio
@@ -20,16 +20,19 @@ from typing import Any
 
 import structlog
 
+from archer_bridge.calls.before import Before
 from archer_bridge.calls.ending import Ending
+from archer_bridge.calls.engine_life import EngineLife
 from archer_bridge.calls.filler import Filler, FillerAudio
 from archer_bridge.calls.limits import CallLimits
 from archer_bridge.calls.line import Line
 from archer_bridge.calls.playout import Playout
+from archer_bridge.calls.record_keeper import RecordKeeper
 from archer_bridge.calls.recorder import Recorder
 from archer_bridge.calls.ticker import Heartbeats
 from archer_bridge.calls.tool_runner import CallFacts, CallTools, ToolRunner
 from archer_bridge.calls.watch import Watch
-from archer_bridge.errors import EngineError, StoreError
+from archer_bridge.errors import StoreError
 from archer_bridge.models import CallEnd, CallRow, CallState, Outcome, ToolFinished, Turn
 from archer_bridge.ports import Engine, EngineFault, Store, TextSocket, ToolCalled
 from archer_bridge.protocols.twilio_media import MediaStream
@@ -50,16 +53,19 @@ class CallSession:
         caller: TextSocket,
         engine: Engine,
         store: Store,
+        keeper: RecordKeeper,
         tools: ToolRunner,
         limits: CallLimits,
         beats: Heartbeats,
         filler: FillerAudio,
+        before: Before | None = None,
         make_recorder: RecorderMaker | None = None,
         on_turn: Callable[[Turn], None] | None = None,
     ) -> None:
+        """Wire the parts; `before` is what happened on the call's earlier streams."""
         self.row = row
         self._clock = asyncio.get_running_loop().time
-        self._began = self._clock()
+        self._began = self._clock() - (before.seconds if before else 0.0)
         self._caller = caller
         self._engine = engine
         self._store = store
@@ -67,12 +73,20 @@ class CallSession:
         self._beats = beats
         self._on_turn = on_turn
         self._log = log.bind(call_sid=row.call_sid, stream_sid=stream.stream_sid)
-        self._ready = asyncio.Event()
-        self._engine_numbers: dict[str, Any] = {}
         self._tool_ms: list[float] = []
         self._filler = Filler(filler)
         self.line = self._make_line(stream, make_recorder)
-        self.ending = Ending(row.call_sid, store, self._log, goodbye_wait_s=limits.goodbye_wait_s, sum_up=self._sum_up)
+        self.ending = Ending(
+            row.call_sid,
+            stream.stream_sid,
+            store,
+            keeper=keeper,
+            log=self._log,
+            goodbye_wait_s=limits.goodbye_wait_s,
+            sum_up=self._sum_up,
+            began=self._began,
+        )
+        self._life = self._make_life(before)
         self._watch = self._make_watch()
         self.tools = self._call_tools(tools)
 
@@ -83,9 +97,22 @@ class CallSession:
             self._engine,
             limits=self._limits,
             clock=self._clock,
+            began=self._began,
             listener=self,
             on_turn=self._turn_finished,
+            want_pump=self._want_pump,
             make_recorder=partial(make_recorder, self.row) if make_recorder is not None else None,
+        )
+
+    def _make_life(self, before: Before | None) -> EngineLife:
+        return EngineLife(
+            self._engine,
+            self.line,
+            self.ending,
+            records=lambda: self.tools.records,
+            before=before.recall if before else None,
+            note=partial(self._store.note, self.row.call_sid),
+            log=self._log,
         )
 
     def _make_watch(self) -> Watch:
@@ -94,10 +121,11 @@ class CallSession:
             self.ending,
             self._filler,
             self._limits,
-            is_ready=self._ready.is_set,
+            life=self._life,
             tools_running=lambda: self.tools.running,
             note=partial(self._store.note, self.row.call_sid),
             log=self._log,
+            began=self._began,
         )
 
     def _call_tools(self, tools: ToolRunner) -> CallTools:
@@ -119,12 +147,11 @@ class CallSession:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(self._run_caller(), name=f"caller {self.row.call_sid}"),
-                    group.create_task(self._run_engine(), name=f"engine {self.row.call_sid}"),
+                    group.create_task(self._life.run(), name=f"engine {self.row.call_sid}"),
                     group.create_task(self._activate(), name=f"activate {self.row.call_sid}"),
                 ]
-                self._beats.audio.add(self, self.line.core.pump, self.ending.failed)
                 self._beats.checks.add(self, self._watch.check, self.ending.failed)
-                self.line.downlink.probe(self._began)
+                self.line.downlink.probe(self._clock())
                 await self.ending.wait()
                 await self._leave()
                 for task in tasks:
@@ -140,6 +167,12 @@ class CallSession:
             await asyncio.shield(self._leave())
         return self.ending.verdict
 
+    def _want_pump(self, wanted: bool) -> None:
+        if wanted:
+            self._beats.audio.add(self, self.line.downlink.pump, self.ending.failed)
+        else:
+            self._beats.audio.remove(self)
+
     async def _leave(self) -> None:
         """Make the record, then close both sockets; what was done before is not done again."""
         await self.ending.record()
@@ -153,26 +186,17 @@ class CallSession:
         self.line.core.caller_gone()
         self.ending.stream_closed(closed)
 
-    async def _run_engine(self) -> None:
-        self._log.info("connecting_to_cartesia")
-        try:
-            closed = await self._engine.run(self.line.core.on_engine)
-        except EngineError as error:
-            if not self.ending.is_given:
-                self._log.error("engine_unavailable", error=str(error), status=error.status)
-            self.ending.give(Outcome.VENDOR_UNAVAILABLE, str(error))
-            return
-        self._log.info("cartesia_closed", code=closed.code, reason=closed.reason)
-        self.line.core.engine_gone()
-        if not self.ending.is_given:
-            self.ending.engine_left(closed, was_ready=self._ready.is_set())
-
     async def _activate(self) -> None:
-        await self._ready.wait()
+        await self._life.is_ready.wait()
         try:
             await self._store.move_call(self.row.call_sid, CallState.ACTIVE)
         except StoreError as error:  # the call goes on; its end still finds a row to close
             self._log.error("record_failed", state=CallState.ACTIVE.value, error=str(error))
+
+    @property
+    def is_engine_lost(self) -> bool:
+        """The agent broke off, and the next session is not there yet."""
+        return self._life.is_lost
 
     def end_now(self, outcome: Outcome, reason: str) -> None:
         """End the call from outside: the operator, or the end of a drain."""
@@ -180,7 +204,7 @@ class CallSession:
 
     def _sum_up(self, now: float) -> dict[str, Any]:
         numbers = self.line.finish(now, tool_ms=self._tool_ms, fillers=self._filler.played)
-        return {**numbers, **self._engine_numbers}
+        return {**numbers, **self._life.numbers}
 
     # ---- what the core reports (CoreListener) ----------------------------------------------------------------
 
@@ -193,17 +217,22 @@ class CallSession:
         in_a_row = self._limits.bad_frames_in_a_row
         self.ending.give(Outcome.PROTOCOL_ERROR, f"{in_a_row} unusable frames in a row, last: {reason}")
 
+    def stream_is_over(self, reason: str) -> None:
+        """Twilio goes on without our stream, whose socket may not know it yet."""
+        self.ending.broke_off(reason)
+
     def engine_ready(self, session_id: str) -> None:
         """The agent listens: the call is active."""
-        took_ms = round((self._clock() - self._began) * 1000, 1)
-        self._engine_numbers = {"engine_session": session_id, "connect_ms": took_ms}
-        self._log.info("cartesia_connected", session=session_id, connect_ms=took_ms)
-        self._store.note(self.row.call_sid, "engine_ready", self._engine_numbers)
-        self._ready.set()
+        self._life.ready(session_id)
+
+    def engine_lost(self, reason: str) -> None:
+        """The agent's session broke off, and another one is being opened."""
+        self._life.lost(reason)
 
     def tool_called(self, event: ToolCalled) -> None:
         """The agent asks for a tool: off it goes, beside the audio."""
         self._log.info("tool_called", tool=event.request.name, tool_call_id=event.request.tool_call_id)
+        self._life.tool_called(event.request)
         self.tools.submit(event.request)
 
     def barged_in(self, flushed_ms: float) -> None:
@@ -218,8 +247,7 @@ class CallSession:
 
     def engine_fault(self, event: EngineFault) -> None:
         """The engine complained about something."""
-        self._log.warning("engine_fault", code=event.code, detail=event.message, fatal=event.fatal)
-        self._store.note(self.row.call_sid, "engine_fault", {"code": event.code, "fatal": event.fatal})
+        self._life.fault(event)
 
     def wrong_format(self, side: str, evidence: str) -> None:
         """One side's audio is not what it claims: the caller hears noise, or the agent does."""
@@ -238,12 +266,12 @@ class CallSession:
             is_error=finished.is_error,
             duration_ms=round(finished.duration_ms, 1),
         )
-        if finished.expects_response:
-            self._engine.send_tool_result(finished)
+        self._life.tool_finished(finished)
         if finished.effect is not None and not self.ending.is_given:
             self.ending.bid_farewell(finished.effect)
 
     def _turn_finished(self, turn: Turn) -> None:
         self._store.add_turn(self.row.call_sid, turn)
+        self._life.said(turn)
         if self._on_turn is not None:
             self._on_turn(turn)

@@ -3,12 +3,15 @@
 Theory of operation. Somebody waits for the agent when it owes words: the engine is not ready yet, the caller's turn
 ended and no audio followed, an agent turn is open and its audio ran out, the caller's turn was begun and never
 ended, or the caller spoke and the engine did not so much as notice. After `dead_air_s` of that a filler begins; after
-twice as long the agent is given up. While a tool runs nobody is given up, for tools have timeouts of their own, and
-the wait counts from the tool's end; a tool that is slow begins the filler early. The filler begins into silence only,
-does not talk over the caller, and goes on until the agent's audio is there or nobody waits any more.
+twice as long the agent's session is given up. One that broke off is filled for at once. While a tool runs nothing is
+given up, for tools have timeouts of their own, and the wait counts from the tool's end; a tool that is slow begins the
+filler early. The filler begins into silence only, does not talk over the caller, and goes on until the agent's audio is
+there or nobody waits any more.
 """
 
-from dataclasses import dataclass
+from typing import Final
+
+import msgspec
 
 from archer_bridge.calls.filler import Filler
 
@@ -24,13 +27,14 @@ FORGET = 0.1
 """… and so may many over a long time: this share of the time that passes is taken off."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """What is known of a call at one instant; times are seconds of the call's clock."""
 
     now: float
     is_ready: bool
     """The engine listens."""
+    is_lost: bool
+    """The engine broke off, and another session is being opened."""
     is_sounding: bool
     """Something, the agent or a filler, plays at the caller's end or is about to."""
     agent_audio_at: float | None
@@ -46,8 +50,7 @@ class Moment:
     tools_running: int
 
 
-@dataclass(frozen=True, slots=True)
-class Remedy:
+class Remedy(msgspec.Struct, frozen=True, gc=False):
     """What to do now."""
 
     audio: bytes | None = None
@@ -56,6 +59,9 @@ class Remedy:
     """Why a filler has begun just now."""
     lost: str = ""
     """Why the agent is given up."""
+
+
+NOTHING: Final = Remedy()
 
 
 class Silence:
@@ -87,7 +93,7 @@ class Silence:
         since = self._waiting_since(moment)
         if since is None and not self._slow:
             self._filler.stop()
-            return Remedy()
+            return NOTHING
         waited_s = 0.0 if since is None else moment.now - since
         if waited_s >= 2 * self._dead_air_s and moment.is_ready and not moment.tools_running:
             return Remedy(lost=f"the agent said nothing for {waited_s:.1f} s")
@@ -141,8 +147,8 @@ class Silence:
     def _why_fill(self, moment: Moment, waited_s: float) -> str:
         if self._is_occupied(moment):
             return ""
-        if self._slow and moment.now - self._quiet_since >= PAUSE_S:
-            return self._slow
+        if moment.now - self._quiet_since >= PAUSE_S and (self._slow or moment.is_lost):
+            return self._slow or "engine_lost"
         return "dead_air" if waited_s >= self._dead_air_s else ""
 
     def _is_occupied(self, moment: Moment) -> bool:

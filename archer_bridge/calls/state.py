@@ -1,11 +1,13 @@
 """The states of a call and the only moves between them.
 
     created ──> connecting ──> active ──> ending ──> ended
-       │            │            │                     ^
-       └────────────┴────────────┴─────────────────────┘
+     ^ │            │            │                     ^
+     │ └──────────>─┼──────────>─┼─────────────────────┘
+     └──────────<───┴──────────<─┘
 
-`created`: the voice webhook was answered. `connecting`: a media stream spent the call's token. `active`: the
-engine answered. `ending`: a goodbye or a transfer is being played. `ended`: an outcome is set, for good.
+`created`: Twilio was told to open a stream. `connecting`: a media stream spent the call's token. `active`: the
+engine answered. `ending`: a goodbye or a transfer is being played. `ended`: an outcome is set, for good. A call
+whose stream broke off while nobody wanted it to end goes back to `created`, when Twilio asks what follows.
 Whoever changes a call's state asks this table, and the record changes it by one conditional update.
 """
 
@@ -19,8 +21,8 @@ __all__ = ["TRANSITIONS", "allowed", "sources"]
 TRANSITIONS: Mapping[CallState, frozenset[CallState]] = MappingProxyType(
     {
         CallState.CREATED: frozenset({CallState.CONNECTING, CallState.ENDED}),
-        CallState.CONNECTING: frozenset({CallState.ACTIVE, CallState.ENDED}),
-        CallState.ACTIVE: frozenset({CallState.ENDING, CallState.ENDED}),
+        CallState.CONNECTING: frozenset({CallState.CREATED, CallState.ACTIVE, CallState.ENDED}),
+        CallState.ACTIVE: frozenset({CallState.CREATED, CallState.ENDING, CallState.ENDED}),
         CallState.ENDING: frozenset({CallState.ENDED}),
         CallState.ENDED: frozenset(),
     }

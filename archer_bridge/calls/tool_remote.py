@@ -34,5 +34,12 @@ class RemoteStore:
         return await self._at_home(lambda: self._store.record_arrangement(arrangement))
 
     async def _at_home(self, request: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        carried = asyncio.run_coroutine_threadsafe(request(), self._home)
-        return await asyncio.shield(asyncio.wrap_future(carried))
+        answer = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(request(), self._home))
+        answer.add_done_callback(_seen)
+        return await asyncio.shield(answer)
+
+
+def _seen(answer: "asyncio.Future[Any]") -> None:
+    """Look at an error that a cancelled asker will not look at, or asyncio complains of it."""
+    if not answer.cancelled():
+        answer.exception()

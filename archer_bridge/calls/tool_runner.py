@@ -31,8 +31,11 @@ class ToolRunner:
         *,
         limits: ToolLimits = ToolLimits(),  # noqa: B008  # frozen
         settings: Mapping[str, Mapping[str, Any]] | None = None,
+        answered: Callable[[str, str, float], None] | None = None,
     ) -> None:
         """Prepare the tools; `settings` are the `[tools.NAME]` tables.
+
+        `answered` is told every answer of an enabled tool: its name, its row's status, the seconds it took.
 
         Raises:
             Whatever a tool's `settings_type` raises for its table; `load_tools` has tried that before.
@@ -40,6 +43,8 @@ class ToolRunner:
         tables = settings or {}
         made = {name: tool.make_settings(tables.get(name, {})) for name, tool in tools.items()}
         self._shared = Shared(dict(tools), store, limits, made)
+        if answered is not None:
+            self._shared.answered = answered
 
     @property
     def tools(self) -> Mapping[str, Tool]:
@@ -132,6 +137,8 @@ class CallTools:
 
     def _answer(self, request: ToolRequest, settled: Settled, started: float) -> None:
         duration_ms = (asyncio.get_running_loop().time() - started) * 1000
+        if request.name in self._scope.shared.tools:  # any other name is the model's own invention
+            self._scope.shared.answered(request.name, settled.status.value, duration_ms / 1000)
         record = {
             "tool_call_id": request.tool_call_id,
             "tool": request.name,

@@ -97,6 +97,8 @@ class Shared:
         self.slots = asyncio.Semaphore(limits.in_all)
         self.places = ToolPlaces(isolate=limits.isolate)
         self.tasks: set[asyncio.Task[Any]] = set()
+        self.answered: Callable[[str, str, float], None] = lambda tool, status, seconds: None
+        """Told every answer of an enabled tool: its name, its row's status, the seconds it took."""
 
     def task(self, work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
         """Start a task that belongs to no call and is kept until it ends."""

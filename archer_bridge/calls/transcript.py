@@ -62,6 +62,8 @@ class Transcript:
 
     def __init__(self, playout: Playout, *, began: float, emit: Callable[[Turn], None]) -> None:
         self.first_heard_at: float | None = None
+        self.last_turn = 0
+        """The highest number of a turn so far."""
         self.responses_ms: list[float] = []
         """Per answered turn: the caller's last voiced audio to the first agent audio heard."""
         self.added_ms: list[float] = []
@@ -71,6 +73,9 @@ class Transcript:
         self._emit = emit
         self._open: _AgentTurn | None = None
         self._ended: list[_AgentTurn] = []
+        self.in_run = False
+        """Whether all audio that the ledger accepts is some turn's, which is known: see `agent_audio`."""
+        self._run: _AgentTurn | None = None
         self._caller_began: dict[int, float] = {}
         self._answered_until: float | None = None
 
@@ -96,35 +101,31 @@ class Transcript:
 
     def turn_started(self, number: int, role: str, now: float) -> None:
         """Begin a turn of either role."""
+        self.last_turn = max(self.last_turn, number)
         if role != AGENT:
             self._caller_began[number] = now
             return
         if self._open is not None:
             self._end_open(self._words(self._open), interrupted=True)
+        self.end_run()
         self._open = _AgentTurn(number, now)
 
-    def more_audio(self, start: int, n_bytes: int) -> bool:
-        """Attribute accepted audio that follows what the turn has; False when it does not: see `agent_audio`."""
-        turn = self._open or (self._ended[-1] if self._ended else None)
-        if turn is None or not turn.pieces or turn.pieces[-1][1] != start:
-            return False
-        turn.pieces[-1] = (turn.pieces[-1][0], start + n_bytes)
-        return True
-
-    def agent_audio(
-        self, start: int, n_bytes: int, *, now: float, heard_from: float, caller_until: float | None
-    ) -> None:
+    def agent_audio(self, start: int, *, now: float, heard_from: float, caller_until: float | None) -> None:
         """Attribute accepted audio to the open turn, or to the one before it if the engine is late.
+
+        It begins a run: what the ledger accepts from now on is that turn's until `end_run`, and need not be told.
 
         Args:
             start: ledger position of its first byte.
-            n_bytes: how much.
             now: when it arrived.
             heard_from: when its first byte plays.
             caller_until: when the caller's voice had ended, if it ever began.
         """
         turn = self._open or (self._ended[-1] if self._ended else None)
-        if turn is None or self.more_audio(start, n_bytes):
+        if turn is None:
+            return
+        self._run, self.in_run = turn, True
+        if turn.pieces and turn.pieces[-1][1] == start:
             return
         if not turn.pieces:
             turn.first_audio_at = now
@@ -133,13 +134,24 @@ class Transcript:
                 turn.caller_until = self._answered_until = caller_until
             if self.first_heard_at is None:
                 self.first_heard_at = heard_from
-        turn.pieces.append((start, start + n_bytes))
+        turn.pieces.append((start, start))
+
+    def end_run(self) -> None:
+        """What the ledger accepts from now on is nobody's until `agent_audio` says whose."""
+        self._catch_up()
+        self._run, self.in_run = None, False
+
+    def _catch_up(self) -> None:
+        """Let the run's last piece end where the ledger is."""
+        if self._run is not None:
+            self._run.pieces[-1] = (self._run.pieces[-1][0], self._playout.accepted)
 
     def agent_text(self, number: int, text: str, now: float) -> None:
         """Append about one word, which came at `now`."""
         turn = self._open
         if turn is not None and turn.number == number:
             # The engine's listener is nearer by one trip than the caller.
+            self._catch_up()
             played = self._playout.position(now + self._playout.trip_s)
             turn.words.append(_Word(text, turn.before(played), turn.spoken))
 
@@ -162,6 +174,25 @@ class Transcript:
         elif self._open is not None and self._open.number == number:
             self._end_open(text, interrupted=interrupted)
 
+    def engine_lost(self, now: float) -> None:
+        """The engine will not end what it began: its words so far were all, and the caller's are lost."""
+        self.end_run()
+        self._caller_began.clear()
+        if self._open is not None:
+            self._end_open(self._words(self._open), interrupted=True)
+        self.settle(now)
+
+    def unfinished(self, now: float) -> list[Turn]:
+        """Return what is known now of agent turns that are not written yet: who said what, and what was heard."""
+        self._catch_up()
+        known = []
+        for turn in (*self._ended, *([self._open] if self._open else [])):
+            text = turn.text or self._words(turn)
+            heard = sum(self._playout.heard(start, end, now) for start, end in turn.pieces)
+            heard_text = text if heard >= turn.spoken else self._heard_text(turn, text, heard, turn.spoken)
+            known.append(Turn(turn.number, AGENT, text, heard_text, turn.cut, self._ms(turn.began_at), self._ms(now)))
+        return known
+
     def cleared(self) -> None:
         """The caller barged in: what is not heard by now never will be."""
         for turn in (*self._ended, *([self._open] if self._open else [])):
@@ -169,6 +200,7 @@ class Transcript:
 
     def settle(self, now: float, *, final: bool = False) -> None:
         """Write every turn whose fate is known; `final` at the call's end writes all."""
+        self._catch_up()
         if final and self._open is not None:
             self._end_open(self._words(self._open), interrupted=True)
         waiting = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from structlog.typing import FilteringBoundLogger
 
 from archer_bridge.calls.ending import Ending
+from archer_bridge.calls.engine_life import EngineLife
 from archer_bridge.calls.filler import Filler
 from archer_bridge.calls.limits import CallLimits
 from archer_bridge.calls.line import Line
@@ -22,18 +23,18 @@ class Watch:
     ending: Ending
     filler: Filler
     limits: CallLimits
-    is_ready: Callable[[], bool]
-    """Whether the engine listens."""
+    life: EngineLife
     tools_running: Callable[[], int]
     note: Callable[[str, dict[str, str]], None]
     """Puts one event on the call's timeline."""
     log: FilteringBoundLogger
+    began: float
+    """When the call's first stream began, on the loop's clock."""
     _silence: Silence = field(init=False)
-    _began: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._began = asyncio.get_running_loop().time()
-        self._silence = Silence(self.filler, began=self._began, dead_air_s=self.limits.dead_air_s)
+        now = asyncio.get_running_loop().time()
+        self._silence = Silence(self.filler, began=now, dead_air_s=self.limits.dead_air_s)
 
     def check(self, now: float) -> None:
         """Look once."""
@@ -46,8 +47,8 @@ class Watch:
         elif self.line.is_over(farewell, now):
             self.ending.farewell_over()
         if now - self.line.core.last_caller_at > limits.idle_timeout_s:
-            self.ending.give(Outcome.CALLER_HANGUP, f"nothing from Twilio for {limits.idle_timeout_s:g} s")
-        elif now - self._began > limits.max_duration_s:
+            self.ending.broke_off(f"nothing from Twilio for {limits.idle_timeout_s:g} s")
+        elif now - self.began > limits.max_duration_s:
             self.ending.give(Outcome.MAX_DURATION, f"longer than {limits.max_duration_s:g} s")
 
     def filler_asked(self, why: str) -> None:
@@ -57,11 +58,13 @@ class Watch:
             self._mind_silence(asyncio.get_running_loop().time())
 
     def _mind_silence(self, now: float) -> None:
-        moment = self.line.moment(now, is_ready=self.is_ready(), tools_running=self.tools_running())
+        life = self.life
+        moment = self.line.moment(
+            now, is_ready=life.is_ready.is_set(), is_lost=life.is_lost, tools_running=self.tools_running()
+        )
         remedy = self._silence.look(moment)
         if remedy.lost:
-            self.note("dead_air", {"reason": remedy.lost})
-            self.ending.give(Outcome.VENDOR_LOST, remedy.lost)
+            life.silent(remedy.lost)
         if remedy.begun:
             self.log.info("filler", why=remedy.begun)
             self.note("filler", {"why": remedy.begun})

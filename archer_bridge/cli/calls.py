@@ -8,9 +8,11 @@ from rich.console import Console
 
 from archer_bridge.cli.call_view import call_table, show_call
 from archer_bridge.cli.records import DatabaseOption, call_document, require_call, run_command, to_json, with_record
+from archer_bridge.cli.shown import shown_call, shown_event, shown_tool, shown_turn
 
 if TYPE_CHECKING:
     from archer_bridge.adapters.sql import SqlStore
+    from archer_bridge.config_models import RecordingSettings, RetentionSettings
 
 app = typer.Typer(help="Look at recorded calls.", no_args_is_help=True)
 
@@ -59,11 +61,11 @@ def show(
             return
         show_call(
             _console(),
-            call,
-            turns=await store.turns(call_sid),
-            tools=await store.tool_rows(call_sid),
+            shown_call(call),
+            turns=[shown_turn(turn) for turn in await store.turns(call_sid)],
+            tools=[shown_tool(row) for row in await store.tool_rows(call_sid)],
             arrangements=await store.arrangements(call_sid),
-            events=await store.events(call_sid),
+            events=[shown_event(event) for event in await store.events(call_sid)],
         )
 
     run_command(lambda: with_record(database, look))
@@ -87,21 +89,49 @@ def export(
 
 
 @app.command("purge")
-def purge() -> None:
-    """Delete recordings older than recording.retention_days."""
-    import time
+def purge(database: DatabaseOption = None) -> None:
+    """Delete what is older than recording.retention_days, retention.words_days and retention.calls_days say.
 
-    from archer_bridge.adapters.recordings import purge as purge_recordings
+    The running bridge does the same every hour; this is for a bridge that is off, and for PostgreSQL at any time.
+    """
     from archer_bridge.config import load_settings
 
     async def work() -> None:
-        recording = load_settings().recording
-        gone = purge_recordings(recording.folder, recording.retention_days, time.time())
-        for path in gone:
-            typer.echo(f"deleted {path}")
-        typer.echo(f"{len(gone)} recordings in {recording.folder} were older than {recording.retention_days} days")
+        settings = load_settings()
+        await _purge_recordings(settings.recording)
+        await _purge_record(database or settings.database_url, settings.retention)
 
     run_command(work)
+
+
+async def _purge_recordings(kept: "RecordingSettings") -> None:
+    from archer_bridge.adapters.housekeeping import purge_recordings
+
+    gone = await purge_recordings(kept)
+    for path in gone:
+        typer.echo(f"deleted {path}")
+    typer.echo(f"{len(gone)} recordings in {kept.folder} were older than {kept.retention_days} days")
+
+
+async def _purge_record(url: str, kept: "RetentionSettings") -> None:
+    from archer_bridge.adapters.housekeeping import purge_record
+    from archer_bridge.adapters.sql import open_store
+    from archer_bridge.adapters.sql.address import parse_address
+
+    address = parse_address(url)
+    if address.file is not None and not address.file.is_file():
+        typer.echo(f"{address.file}: there is no such database")
+        return
+    async with await open_store(url) as store:
+        gone = await purge_record(store, kept)
+    for call_sid in gone.calls:
+        typer.echo(f"deleted the record of {call_sid}")
+    typer.echo(f"{len(gone.words)} calls lost their words: {_older(kept.words_days)}")
+    typer.echo(f"{len(gone.calls)} calls lost all but their outcome: {_older(kept.calls_days)}")
+
+
+def _older(days: int) -> str:
+    return f"they ended more than {days} days ago" if days else "they are kept for ever"
 
 
 def _console() -> Console:

@@ -45,8 +45,6 @@ def table() -> tuple[Row, ...]:
         Row("open files", machine.open_files, without_settings=True),
         Row("required settings", configuration.required),
         Row("Twilio API key", configuration.twilio_key),
-        Row("unsigned requests", configuration.unsigned),
-        Row("admin listener", configuration.admin),
         Row("recording", configuration.recording),
         Row("persona", configuration.persona),
         Row("tools", parts.tools),
@@ -92,6 +90,7 @@ def doctor(
 
 async def examine(environ: Mapping[str, str], *, offline: bool = False) -> list[Check]:
     """Run every check, at the same time, and return them in the order of the table."""
+    from archer_bridge.cli.checks import weakness
     from archer_bridge.cli.checks.configuration import secret_values, secrets_place, sources
     from archer_bridge.cli.checks.verdict import Check, Status
     from archer_bridge.config import load_settings
@@ -116,7 +115,8 @@ async def examine(environ: Mapping[str, str], *, offline: bool = False) -> list[
         Check(row.name, verdict.status, verdict.found, verdict.fix) for row, verdict in zip(rows, verdicts, strict=True)
     ]
     second = Check("secrets", place.status, place.found, place.fix)
-    return [_without_secrets(check, secrets) for check in [first, second, *found]]
+    weak = weakness.checks(settings, weakness.Sources(environ, *reversed(sources(environ)))) if settings else []
+    return [_without_secrets(check, secrets) for check in [first, second, *found, *weak]]
 
 
 async def _examined(row: Row, settings: Settings | None, *, offline: bool) -> Verdict:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from archer_bridge.cli.shown import shown_call, shown_event, shown_tool, shown_turn
 from archer_bridge.errors import ArcherError, StoreError
 from archer_bridge.models import CallRow
 
@@ -63,15 +64,15 @@ async def require_call(store: "SqlStore", call_sid: str) -> CallRow:
 
 
 async def call_document(store: "SqlStore", call: CallRow) -> dict[str, Any]:
-    """Return everything that is recorded of a call, ready for JSON, with phone numbers masked."""
+    """Return everything that is recorded of a call, ready for JSON, redacted, with phone numbers masked."""
     sid = call.call_sid
     numbers = {"from_number": last_four(call.from_number), "to_number": last_four(call.to_number)}
     return {
-        "call": asdict(call) | numbers,
-        "turns": [asdict(turn) for turn in await store.turns(sid)],
-        "tools": [asdict(row) for row in await store.tool_rows(sid)],
+        "call": asdict(shown_call(call)) | numbers,
+        "turns": [asdict(shown_turn(turn)) for turn in await store.turns(sid)],
+        "tools": [asdict(shown_tool(row)) for row in await store.tool_rows(sid)],
         "arrangements": [asdict(agreed) for agreed in await store.arrangements(sid)],
-        "events": [asdict(event) for event in await store.events(sid)],
+        "events": [asdict(shown_event(event)) for event in await store.events(sid)],
     }
 
 

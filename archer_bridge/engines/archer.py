@@ -1,17 +1,24 @@
 """Archer, the payment-arrangement agent: who speaks, what is allowed, and one call handled from start to end."""
 
-from collections.abc import Callable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
+from archer_bridge.calls.before import Before
+from archer_bridge.calls.breaker import Breaker
 from archer_bridge.calls.filler import FillerAudio
 from archer_bridge.calls.limits import CallLimits
+from archer_bridge.calls.record_keeper import RecordKeeper
 from archer_bridge.calls.registry import LiveCalls
 from archer_bridge.calls.session import CallSession, RecorderMaker
 from archer_bridge.calls.ticker import Heartbeats
 from archer_bridge.calls.tool_runner import ToolRunner
+from archer_bridge.engines.agent import AgentEngine, AgentOptions, Briefing, Variables
+from archer_bridge.engines.briefing import briefing
+from archer_bridge.engines.resuming import ResumeLimits, ResumingEngine
 from archer_bridge.models import CallEnd, CallRow, Customer, Turn
-from archer_bridge.ports import Engine, Store, TextSocket
+from archer_bridge.ports import Dialer, Engine, Recall, Store, TextSocket
 from archer_bridge.protocols.twilio_media import MediaStream
 
 PERSONA = """\
@@ -35,6 +42,8 @@ class CallContext(TypedDict):
     stream: MediaStream
     caller: TextSocket
     tool_calls: list[dict[str, Any]]
+    before: NotRequired[Before | None]
+    """What happened on the call's earlier streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +53,38 @@ class Persona:
     name: str
     company: str
     greeting: str
+    resuming: str = "I am sorry, the line was interrupted for a moment."
+    """The first words after an interruption."""
 
     def instructions(self) -> str:
         """Return the agent's standing instructions."""
         return PERSONA.format(name=self.name, company=self.company)
 
 
-EngineMaker = Callable[[Mapping[str, str | int | float | bool]], Engine]
-"""Makes one call's engine from its variables."""
+VariablesOf = Callable[[Recall | None], Variables]
+"""Says what a session of a call is told: at the call's beginning, or after an interruption."""
+EngineMaker = Callable[[VariablesOf, Recall | None], Engine]
+"""Makes one call's engine; the recall is of the call's earlier streams."""
+
+
+def resuming_agents(
+    options: AgentOptions, dial: Dialer, limits: ResumeLimits, breaker: Breaker | None = None
+) -> EngineMaker:
+    """Return the maker of engines that follow a lost session with another one of the same Cartesia agent."""
+
+    def make_engine(told: VariablesOf, before: Recall | None) -> Engine:
+        def make_session(asked: Callable[[], Recall | None], ready_by: float | None) -> AgentEngine:
+            def brief() -> Briefing:
+                recall = asked()
+                if recall is None:
+                    return Briefing(told(None))
+                return Briefing(told(recall), recall.last_turn, scope=f"{secrets.token_hex(3)}:")
+
+            return AgentEngine(options, dial, brief, breaker=breaker, ready_by=ready_by)
+
+        return ResumingEngine(make_session, limits, recall=before)
+
+    return make_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +97,7 @@ class ArcherCallAgent:
     store: Store
     tools: ToolRunner
     live: LiveCalls
+    keeper: RecordKeeper
     limits: CallLimits
     beats: Heartbeats
     filler: Callable[[], FillerAudio]
@@ -71,38 +105,45 @@ class ArcherCallAgent:
     make_recorder: RecorderMaker | None = None
     on_turn: Callable[[str, Turn], None] | None = None
 
-    def variables(self, call: CallRow, customer: Customer | None) -> Mapping[str, str | int | float | bool]:
-        """Return what the engine's agent knows of this caller from the start: no account detail is in it."""
+    def variables(self, call: CallRow, customer: Customer | None, recall: Recall | None = None) -> Variables:
+        """Return what the engine's agent knows of this caller from the start: no account detail is in it.
+
+        After an interruption it is told what was said and what the tools answered; nothing else.
+        """
+        persona = self.persona
+        told = briefing(recall) if recall is not None else ""
         return {
             "call_sid": call.call_sid,
             "caller_number": call.from_number,
             "customer_first_name": customer.first_name if customer else "",
-            "agent_name": self.persona.name,
-            "company": self.persona.company,
-            "greeting": self.persona.greeting,
-            "persona": self.persona.instructions(),
+            "agent_name": persona.name,
+            "company": persona.company,
+            "greeting": persona.resuming if recall is not None else persona.greeting,
+            "persona": f"{persona.instructions()}\n\n{told}".rstrip(),
         }
 
     async def handle_call(self, context: CallContext) -> CallEnd:
         """Carry one call, whose stream has proved itself, to its end; `context["tool_calls"]` lists what ran."""
-        call = context["call"]
-        on_turn = self.on_turn
+        call, before, on_turn = context["call"], context.get("before"), self.on_turn
+
+        def told(recall: Recall | None) -> Variables:
+            return self.variables(call, context["customer"], recall)
+
         session = CallSession(
             row=call,
             stream=context["stream"],
             caller=context["caller"],
-            engine=self.make_engine(self.variables(call, context["customer"])),
+            engine=self.make_engine(told, before.recall if before else None),
             store=self.store,
+            keeper=self.keeper,
             tools=self.tools,
             limits=self.limits,
             beats=self.beats,
             filler=self.filler(),
+            before=before,
             make_recorder=self.make_recorder,
             on_turn=(lambda turn: on_turn(call.call_sid, turn)) if on_turn else None,
         )
         context["tool_calls"] = session.tools.records
         self.live.add(session)
-        try:
-            return await session.run()
-        finally:
-            self.live.note_end(session.ending.verdict)
+        return await session.run()

@@ -113,6 +113,10 @@ class State(Enum):
     READY = auto()
 
 
+audio_message: Callable[[bytes], bytes] = b'{"type":"audio_input","audio":"%b"}'.__mod__
+"""Return the message for base64 audio (ASCII bytes); a method of bytes, so that it takes no Python call."""
+
+
 class AgentSession:
     """One session's protocol state: `receive` for what the server sent, the other methods make what we send."""
 
@@ -122,8 +126,20 @@ class AgentSession:
         self.dropped_ms = 0.0
         """Caller audio that was too old to keep while the session was not ready."""
         self._bytes_per_ms = bytes_per_ms
+        self._turns_before = 0
+        self._scope = ""
         self._held: deque[tuple[bytes, float]] = deque()
         self._held_ms = 0.0
+
+    def scoped(self, turns_before: int, scope: str) -> None:
+        """Tell this session from others of the same call.
+
+        Args:
+            turns_before: is added to the numbers of the turns, which begin at 1 in each session.
+            scope: goes before tool call ids, which need not be unique among sessions.
+        """
+        self._turns_before = turns_before
+        self._scope = scope
 
     def create(self, input_format: str, delivery: str, variables: Mapping[str, str | int | float | bool]) -> bytes:
         """Return the first message of the session."""
@@ -135,16 +151,13 @@ class AgentSession:
         audio = {"input_format": input_format, "output_delivery": delivery}
         return _encode({"type": "session_create", "audio": audio, "dynamic_variables": dict(variables)})
 
-    def audio(self, payload: bytes, n_bytes: int) -> bytes | None:
-        """Return the message for this audio, or None while the session is not ready: it is held back.
+    def hold_back(self, message: bytes, n_bytes: int) -> None:
+        """Keep an audio message while the session is not ready; the oldest go first.
 
         Args:
-            payload: base64, ASCII bytes.
-            n_bytes: how much audio that is.
+            message: from `audio_message`.
+            n_bytes: how much audio it holds.
         """
-        message = b'{"type":"audio_input","audio":"' + payload + b'"}'
-        if self.state is State.READY:
-            return message
         milliseconds = n_bytes / self._bytes_per_ms
         self._held.append((message, milliseconds))
         self._held_ms += milliseconds
@@ -152,7 +165,6 @@ class AgentSession:
             _, oldest_ms = self._held.popleft()
             self._held_ms -= oldest_ms
             self.dropped_ms += oldest_ms
-        return None
 
     def take_held(self) -> list[bytes]:
         """Return what was held back, oldest first; call it when the session is ready."""
@@ -166,14 +178,15 @@ class AgentSession:
         """Return the message for one key, or None for a key that the vendor does not take (A-D)."""
         return _encode({"type": "dtmf_input", "digit": digit}) if digit in "0123456789*#" else None
 
-    @staticmethod
-    def tool_result(finished: ToolFinished) -> bytes:
-        """Return the answer to a tool call."""
+    def tool_result(self, finished: ToolFinished) -> bytes | None:
+        """Return the answer to a tool call, or None: another session asked, and this one would not know the id."""
+        if not finished.tool_call_id.startswith(self._scope):
+            return None
         if len(finished.result.encode()) > RESULT_LIMIT:
             raise LocalProtocolError(f"tool result of {finished.name} is over {RESULT_LIMIT} bytes")
         message: dict[str, Any] = {
             "type": "client_tool_result",
-            "tool_call_id": finished.tool_call_id,
+            "tool_call_id": finished.tool_call_id.removeprefix(self._scope),
             "result": finished.result,
             "is_error": finished.is_error,
         }
@@ -199,29 +212,27 @@ class AgentSession:
         if type(wire) is _Ready:
             self.state = State.READY
             return EngineReady(wire.call_id)
-        return _event(wire)
+        return self._event(wire)
 
-
-def _event(wire: _Message) -> EngineEvent:
-    match wire:
-        case _Clear():
-            return EngineClear()
-        case _Delta():
-            return TurnText(wire.turn, wire.text)
-        case _Started():
-            return TurnStarted(wire.turn, wire.role)
-        case _Ended():
-            return TurnEnded(wire.turn, wire.role, wire.text, wire.interrupted)
-        case _Tool():
-            return ToolCalled(
-                ToolRequest(wire.tool_call_id, wire.tool_name, wire.parameters or {}, wire.expects_response)
-            )
-        case _Dtmf():
-            return EngineDigit(wire.digit)
-        case _Error():
-            return EngineFault(wire.code, wire.message, wire.fatal)
-        case _:
-            raise LocalProtocolError(f"no event for {type(wire).__name__}")
+    def _event(self, wire: _Message) -> EngineEvent:
+        match wire:
+            case _Clear():
+                return EngineClear()
+            case _Delta():
+                return TurnText(self._turns_before + wire.turn, wire.text)
+            case _Started():
+                return TurnStarted(self._turns_before + wire.turn, wire.role)
+            case _Ended():
+                return TurnEnded(self._turns_before + wire.turn, wire.role, wire.text, wire.interrupted)
+            case _Tool():
+                call_id = self._scope + wire.tool_call_id
+                return ToolCalled(ToolRequest(call_id, wire.tool_name, wire.parameters or {}, wire.expects_response))
+            case _Dtmf():
+                return EngineDigit(wire.digit)
+            case _Error():
+                return EngineFault(wire.code, wire.message, wire.fatal)
+            case _:
+                raise LocalProtocolError(f"no event for {type(wire).__name__}")
 
 
 def _not_decoded(message: str | bytes, error: Exception) -> EngineIgnored:

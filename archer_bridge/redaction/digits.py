@@ -5,6 +5,8 @@ of money, so that two of those side by side never look like one long number.
 """
 
 import re
+import sys
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -94,14 +96,17 @@ def digits_of(atoms: tuple[Atom, ...]) -> str:
 
 
 def _joined(text: str, end: int, start: int, kept: list[tuple[int, int]]) -> bool:
-    if start - end > 24 or any(end <= low < start for low, _ in kept):
+    if start - end > 24:
+        return False
+    at = bisect_left(kept, (end, 0))
+    if at < len(kept) and kept[at][0] < start:
         return False
     return _GAP.fullmatch(text, end, start) is not None
 
 
 def _atoms(text: str, kept: list[tuple[int, int]]) -> Iterator[Atom]:
     waiting: list[re.Match[str]] = []
-    matches = [match for match in _ATOM.finditer(text) if not any(low <= match.start() < high for low, high in kept)]
+    matches = [match for match in _ATOM.finditer(text) if not _is_kept(match.start(), kept)]
     position, last_end = 0, 0
     while position < len(matches):
         waiting = matches[position : position + 5]
@@ -112,6 +117,12 @@ def _atoms(text: str, kept: list[tuple[int, int]]) -> Iterator[Atom]:
             strong = _STRONG_GAP.search(text, last_end, start) is not None
             yield Atom(start, end, digits, not waiting[0][0].isdigit(), strong)
             last_end = end
+
+
+def _is_kept(start: int, kept: list[tuple[int, int]]) -> bool:
+    """Whether one of these spans, which are in order and apart, holds this place."""
+    at = bisect_right(kept, (start, sys.maxsize)) - 1
+    return at >= 0 and start < kept[at][1]
 
 
 def _value(text: str, ahead: list[re.Match[str]]) -> tuple[str, int]:

@@ -9,6 +9,9 @@ from archer_bridge.redaction.digits import Run, digits_of, groups, runs
 Span = tuple[int, int, str]
 """Start, end, and what stands there instead."""
 
+SHORTEST_CARD, LONGEST_CARD = 13, 19
+SHORTEST_PHONE, LONGEST_PHONE = 8, 15
+"""Digits, https://www.itu.int/rec/T-REC-E.164; a social security number has nine."""
 _SPOKEN = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "zero", "oh", "ten", "eleven")
 _HINTS = (*_SPOKEN, "twelve", "teen", "ty", "double", "triple")
 """Without one of these or a digit there is no number in a lower-cased text."""
@@ -64,7 +67,8 @@ def _run_spans(text: str, run: Run, mask: str) -> Iterator[Span]:
     total = len(digits_of(run))
     if total < 7:
         return
-    before = text[max(0, run[0].start - 60) : run[0].start]
+    # Not across a mask: what it replaced was longer, and would draw number after number towards one word, pass by pass.
+    before = text[max(0, run[0].start - 60) : run[0].start].rpartition(mask)[2]
     about_card = _CARD_WORDS.search(before) is not None
     if total >= 20 and len(run) == 1:
         yield run[0].start, run[0].end, mask
@@ -84,8 +88,10 @@ def _card(run: Run) -> tuple[int, int] | None:
         best, digits = None, ""
         for last in range(first, len(run)):
             digits += run[last].digits
-            if len(digits) > 19:
+            if len(digits) > LONGEST_CARD:
                 break
+            if len(digits) < SHORTEST_CARD:
+                continue
             shape = [len(atom.digits) for atom in run[first : last + 1]]
             if _is_card(digits) or shape in ([4, 4, 4, 4], [4, 6, 5]):
                 best = first, last + 1
@@ -96,7 +102,7 @@ def _card(run: Run) -> tuple[int, int] | None:
 
 def _is_card(digits: str) -> bool:
     """Whether the digits pass the check of ISO/IEC 7812 and begin as a payment card's do."""
-    if not 13 <= len(digits) <= 19 or digits[0] not in "23456":
+    if not SHORTEST_CARD <= len(digits) <= LONGEST_CARD or digits[0] not in "23456":
         return False
     values = [int(digit) for digit in digits]
     doubled = [value * 2 - 9 * (value > 4) for value in values[-2::-2]]
@@ -109,17 +115,18 @@ def _personal(text: str, run: Run, before: str, mask: str) -> Iterator[Span]:
     if _SSN_WORDS.search(before) and len(digits_of(run)) == 9:
         yield run[0].start, run[-1].end, mask
         return
+    written = [digits_of(part) for part in parts]
     first = 0
     while first < len(parts):
-        for last in range(len(parts), first, -1):
-            inside = parts[first:last]
-            shape = [len(digits_of(part)) for part in inside]
+        for last in range(_reach(written, first), first, -1):
+            inside, digits = parts[first:last], "".join(written[first:last])
+            shape = [len(part) for part in written[first:last]]
             start, end = inside[0][0].start, inside[-1][-1].end
             if shape == [3, 2, 4]:
                 yield start, end, mask
-            elif _is_phone(text, start, shape, "".join(map(digits_of, inside)), inside[0][0].spoken):
+            elif _is_phone(text, start, shape, digits, inside[0][0].spoken):
                 opened = start - (text[max(0, start - 1) : start] == "(")
-                yield opened, end, mask + "".join(map(digits_of, inside))[-4:]
+                yield opened, end, mask + digits[-4:]
             else:
                 continue
             first = last - 1
@@ -127,11 +134,20 @@ def _personal(text: str, run: Run, before: str, mask: str) -> Iterator[Span]:
         first += 1
 
 
+def _reach(written: list[str], first: int) -> int:
+    """Return how far parts from `first` on can be one number: looking further would cost the cube of a run."""
+    last, total = first, 0
+    while last < len(written) and total + len(written[last]) <= LONGEST_PHONE:
+        total += len(written[last])
+        last += 1
+    return last
+
+
 def _is_phone(text: str, start: int, shape: list[int], digits: str, spoken: bool) -> bool:
-    if text[max(0, start - 1) : start] == "+" or re.search(
-        r"\bplus\s+$", text[max(0, start - 8) : start], re.IGNORECASE
-    ):
-        return 8 <= len(digits) <= 15
+    if not SHORTEST_PHONE <= len(digits) <= LONGEST_PHONE:
+        return False
+    if text[max(0, start - 1) : start] == "+" or _PLUS.search(text[max(0, start - 8) : start]):
+        return True
     national = digits[1:] if len(digits) == 11 and digits[0] == "1" else digits
     if len(national) != 10 or _LABELS.search(text[max(0, start - 40) : start]):
         return False

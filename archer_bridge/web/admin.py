@@ -11,7 +11,7 @@ import ipaddress
 from urllib.parse import urlsplit
 
 import structlog
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from archer_bridge.adapters.metrics import ServiceMetrics
+from archer_bridge.adapters.metrics import Sources, registry_of
 from archer_bridge.web.context import Service
 
 log = structlog.get_logger(__name__)
@@ -76,9 +76,16 @@ def _service(request: Request) -> Service:
 async def metrics(request: Request) -> Response:
     """Prometheus text."""
     service = _service(request)
-    registry = CollectorRegistry()
-    registry.register(ServiceMetrics(live=service.live, refusals=service.gate.counts))
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    sources = Sources(
+        live=service.live,
+        refusals=service.gate.counts,
+        store=service.store.stats,
+        vitals=service.vitals,
+        unproved=service.unauthenticated,
+        breaker=service.breaker_state,
+        reconnects=service.reconnects,
+    )
+    return Response(generate_latest(registry_of(sources)), media_type=CONTENT_TYPE_LATEST)
 
 
 async def calls(request: Request) -> Response:

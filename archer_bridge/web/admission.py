@@ -1,4 +1,4 @@
-"""Whether one more call is answered: room in this process, room for this number, minutes left today.
+"""Whether one more call is answered: room in this process and for this number, minutes left today, a sound engine.
 
 Decided at the webhook, where the caller can still be told; a socket refused later would be a dead line.
 """
@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 
 import structlog
 
+from archer_bridge.calls.breaker import Breaker
 from archer_bridge.calls.registry import LiveCalls
 from archer_bridge.ports import Store
 
@@ -27,6 +28,8 @@ class Admission:
     """Live calls of one phone number in this process."""
     daily_minutes: int
     """Minutes of all calls since midnight UTC, by the record, so that every process and a restart count."""
+    breaker: Breaker | None = None
+    """Holds new calls back while the engine is in trouble."""
     _told: tuple[date, str] = (date.min, "")
 
     async def refusal(self, call_sid: str, number: str) -> str | None:
@@ -43,7 +46,11 @@ class Admission:
             same = sum(1 for session in self.live if session.row.from_number == number)
             if same >= self.per_number:
                 return f"{same} live calls of this number"
-        return await self._over_budget() if self.daily_minutes else None
+        if self.daily_minutes and (over := await self._over_budget()) is not None:
+            return over
+        if self.breaker is not None and not self.breaker.admits(call_sid):
+            return "the engine is in trouble"
+        return None
 
     async def _over_budget(self) -> str | None:
         now = datetime.now(UTC)

@@ -1,11 +1,15 @@
 """What every public route needs, made once by the composition root."""
 
+import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
+from archer_bridge.adapters.vitals import Vitals
+from archer_bridge.calls.breaker import Breaker, BreakerState
 from archer_bridge.calls.registry import LiveCalls
 from archer_bridge.engines.archer import ArcherCallAgent
 from archer_bridge.ports import Store
@@ -48,7 +52,35 @@ class Service:
     start_timeout_s: float
     transfer_to: str
     language: str
+    vitals: Vitals = field(default_factory=Vitals)
+    breaker: Breaker | None = None
+    stream_resumes: int = 2
+    """How often a call goes on with another stream."""
+    unanswered: set[str] = field(default_factory=set)
+    """Calls that we hung up and Twilio has still to ask about: they hear their goodbye from us then."""
+    all_asked: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
     """The process was told to end: no undrain any more."""
     unauthenticated: int = 0
     """Sockets that have not proved themselves yet."""
+
+    def will_ask(self, call_sids: Iterable[str]) -> None:
+        """Expect Twilio's question what follows."""
+        self.unanswered.update(call_sids)
+        self.all_asked.clear()
+
+    def asked(self, call_sid: str) -> None:
+        """Twilio asks what follows."""
+        self.unanswered.discard(call_sid)
+        if not self.unanswered:
+            self.all_asked.set()
+
+    @property
+    def reconnects(self) -> int:
+        """Engine sessions opened again in the middle of calls that ended."""
+        return self.live.totals.reconnects
+
+    @property
+    def breaker_state(self) -> BreakerState:
+        """Whether the engine is thought to be in trouble; closed where nothing watches it."""
+        return self.breaker.state if self.breaker is not None else BreakerState.CLOSED

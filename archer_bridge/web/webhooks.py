@@ -4,9 +4,8 @@ Nothing happens before the signature is checked; the call's row is durable befor
 is answered with TwiML too, so that the caller hears words instead of Twilio's error.
 """
 
+import asyncio
 import re
-import secrets
-import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
 
@@ -17,11 +16,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from archer_bridge.calls.record_keeper import Verdict
 from archer_bridge.errors import StoreError
-from archer_bridge.models import CallEnd, CallRow, CallState, NewCall, Outcome
+from archer_bridge.models import CallEnd, CallState, NewCall, Outcome
 from archer_bridge.protocols import twiml
 from archer_bridge.protocols.twilio_signature import SETTINGS_HEADER
 from archer_bridge.redaction import redact
+from archer_bridge.web.after_stream import what_follows
+from archer_bridge.web.answers import BUSY, NOBODY, UNKNOWN, apology, connect, xml
 from archer_bridge.web.context import Service
 
 log = structlog.get_logger(__name__)
@@ -33,35 +35,11 @@ https://www.twilio.com/docs/api/errors/31921"""
 CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
 DIRECTIONS = frozenset({"inbound", "outbound-api", "outbound-dial"})
 BODY_LIMIT = 64 * 1024
-SORRY = "We are sorry, we have a technical problem. Please call again in a few minutes. Goodbye."
-BUSY = "All our lines are busy at the moment. Please call again in a few minutes. Goodbye."
-UNKNOWN = (
-    "We are sorry, we could not match the number you are calling from with an account. "
-    "Please call from the number on your account. Goodbye."
-)
-NOBODY = "We are sorry, nobody could take your call. Please call again later. Goodbye."
-NO_TRANSFER = "We are sorry, nobody is available to take your call right now. Please call again later. Goodbye."
-
-TOO_LONG = "We have come to the longest time for one call. Please call again, and we will go on from there. Goodbye."
-RESTARTING = "We are sorry, we have to interrupt this call for a moment. Please call again in a few minutes. Goodbye."
-
-OURS = frozenset(
-    {
-        Outcome.VENDOR_UNAVAILABLE,
-        Outcome.VENDOR_LOST,
-        Outcome.INTERNAL_ERROR,
-        Outcome.PROTOCOL_ERROR,
-        Outcome.ORPHANED,
-    }
-)
-"""Ends that are not the caller's doing, and were not spoken of: the caller hears an apology."""
+ANSWER_WITHIN_S = 2.0
+"""Of a record that is slow; what is written goes on without Twilio waiting."""
+ENDED = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 Handler = Callable[[Request, Service, FormData], Awaitable[Response]]
-
-
-def xml(document: str) -> Response:
-    """Return TwiML."""
-    return Response(document, media_type="text/xml")
 
 
 def signed(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -114,7 +92,7 @@ async def incoming(request: Request, service: Service, form: FormData) -> Respon
         return xml(await _answer(service, form, call_sid, caller))
     except StoreError as error:
         log.error("record_failed", call_sid=call_sid, error=str(error))
-        return xml(twiml.say_and_hang_up(SORRY, language=service.language))
+        return xml(apology(service))
 
 
 async def _answer(service: Service, form: FormData, call_sid: str, caller: str) -> str:
@@ -132,33 +110,16 @@ async def _answer(service: Service, form: FormData, call_sid: str, caller: str) 
     if row.state is CallState.ENDED:
         return twiml.say_and_hang_up(UNKNOWN if row.outcome is Outcome.UNKNOWN_CALLER else "")
     if customer is None:
-        await service.store.end_call(call_sid, CallEnd(Outcome.UNKNOWN_CALLER, "no customer has this number"))
+        await service.store.end_call(
+            call_sid, CallEnd(Outcome.UNKNOWN_CALLER, "no customer has this number"), stream_sid=None
+        )
         log.info("call_ended", call_sid=call_sid, outcome=Outcome.UNKNOWN_CALLER.value)
         return twiml.say_and_hang_up(UNKNOWN, language=service.language)
     if (refusal := await service.admission.refusal(call_sid, row.from_number)) is not None:
-        await service.store.end_call(call_sid, CallEnd(Outcome.BUSY, refusal))
+        await service.store.end_call(call_sid, CallEnd(Outcome.BUSY, refusal), stream_sid=None)
         log.warning("call_ended", call_sid=call_sid, outcome=Outcome.BUSY.value, live=len(service.live))
         return twiml.say_and_hang_up(BUSY, language=service.language)
     return connect(service, row)
-
-
-def connect(service: Service, row: CallRow) -> str:
-    """Return the TwiML that opens our stream, with a fresh one-time token."""
-    token = service.keys.issue(
-        row.call_sid, row.account_sid, expires_at=time.time() + service.token_ttl_s, token_id=secrets.token_hex(16)
-    )
-    return twiml.connect_stream(
-        stream_url=service.stream_url,
-        action_url=f"{service.public_url}/webhooks/twilio/stream-ended",
-        status_url=f"{service.public_url}/webhooks/twilio/stream-status",
-        parameters={
-            "call_sid": row.call_sid,
-            "customer_id": row.customer_id or "",
-            "customer_phone": row.from_number,
-            "token": token,
-        },
-        language=service.language,
-    )
 
 
 @signed
@@ -167,39 +128,21 @@ async def stream_ended(request: Request, service: Service, form: FormData) -> Re
     call_sid = str(form["CallSid"])
     dialled = str(form.get("DialCallStatus", ""))
     log.info("twilio_webhook_received", route="stream-ended", call_sid=call_sid, dialled=dialled or None)
+    service.asked(call_sid)
+    if dialled:
+        return xml(await _after_transfer(service, call_sid, dialled, bridged=str(form.get("DialBridged", ""))))
+    caller_waits, our_number = form.get("CallStatus") == "in-progress", str(form.get("To", ""))
     try:
-        row = await service.store.get_call(call_sid)
+        return xml(await what_follows(service, call_sid, our_number=our_number, caller_waits=caller_waits))
     except StoreError as error:
         log.error("record_failed", call_sid=call_sid, error=str(error))
-        return xml(twiml.say_and_hang_up(SORRY, language=service.language))
-    if row is None:
-        return xml(twiml.say_and_hang_up(SORRY, language=service.language))
-    if dialled:
-        service.store.note(call_sid, "dialled", {"status": dialled, "bridged": str(form.get("DialBridged", ""))})
-        answered = dialled in {"completed", "answered"}
-        return xml(twiml.say_and_hang_up("" if answered else NOBODY, language=service.language))
-    return xml(_what_follows(service, row))
+        return xml(apology(service))
 
 
-def _what_follows(service: Service, row: CallRow) -> str:
-    match row.outcome:
-        case Outcome.TRANSFERRED if service.transfer_to:
-            return twiml.transfer(
-                service.transfer_to,
-                action_url=f"{service.public_url}/webhooks/twilio/stream-ended",
-                caller_id=row.to_number,
-                language=service.language,
-            )
-        case Outcome.TRANSFERRED:
-            return twiml.say_and_hang_up(NO_TRANSFER, language=service.language)
-        case Outcome.MAX_DURATION:
-            return twiml.say_and_hang_up(TOO_LONG, language=service.language)
-        case Outcome.DRAINED:
-            return twiml.say_and_hang_up(RESTARTING, language=service.language)
-        case outcome if outcome is None or outcome in OURS:
-            return twiml.say_and_hang_up(SORRY, language=service.language)
-        case _:
-            return twiml.say_and_hang_up("")
+async def _after_transfer(service: Service, call_sid: str, dialled: str, *, bridged: str) -> str:
+    await _note_fact(service, call_sid, "dialled", {"status": dialled, "bridged": bridged})
+    words = "" if dialled in {"completed", "answered"} else NOBODY
+    return twiml.say_and_hang_up(words, language=service.language)
 
 
 @signed
@@ -208,13 +151,23 @@ async def status(request: Request, service: Service, form: FormData) -> Response
     call_sid, call_status = str(form["CallSid"]), str(form.get("CallStatus", ""))
     log.info("twilio_webhook_received", route="status", call_sid=call_sid, status=call_status)
     await _note_fact(service, call_sid, "twilio_status", {"status": call_status})
-    over = call_status in {"completed", "busy", "failed", "no-answer", "canceled"}
-    if over and call_sid not in service.live:
+    if call_status in ENDED and call_sid not in service.live:
         try:
-            await service.store.end_call(call_sid, CallEnd(Outcome.NO_STREAM, f"Twilio: {call_status}"))
+            await _end_if_waiting(service, call_sid, call_status)
         except StoreError as error:
             log.error("record_failed", call_sid=call_sid, error=str(error))
     return xml(twiml.nothing())
+
+
+async def _end_if_waiting(service: Service, call_sid: str, call_status: str) -> None:
+    """End a call that no stream will come for; one that has a stream is for its owner to end."""
+    row = await service.store.get_call(call_sid)
+    if row is not None and row.state is CallState.CREATED:
+        outcome = Outcome.NO_STREAM if row.answered_at is None else Outcome.CALLER_HANGUP
+        end = CallEnd(outcome, f"Twilio: {call_status}")
+        # Twilio says this once: a record that is away just now is told when it is back.
+        writing = service.agent.keeper.write(call_sid, Verdict(end, stream_sid=None))
+        await asyncio.wait({writing}, timeout=ANSWER_WITHIN_S)
 
 
 @signed

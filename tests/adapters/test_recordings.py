@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from archer_bridge.adapters.recordings import DAY_S, purge
+from archer_bridge.adapters.recordings import DAY_S, NAME, new_path, purge
 
 NOW = 1_800_000_000.0
 SID = "CA" + "0123456789abcdef" * 2
@@ -61,3 +61,14 @@ def test_links_and_folders_stay(tmp_path: Path) -> None:
 
 def test_no_folder_holds_nothing(tmp_path: Path) -> None:
     assert purge(tmp_path / "none", 0, NOW) == []
+
+
+def test_each_stream_of_a_call_has_its_own_recording(tmp_path: Path) -> None:
+    sid = "CA" + "1" * 32
+    paths = []
+    for _ in range(3):
+        paths.append(new_path(tmp_path, sid))
+        paths[-1].touch()
+
+    assert [path.name for path in paths] == [f"{sid}.wav", f"{sid}-2.wav", f"{sid}-3.wav"]
+    assert all(NAME.fullmatch(path.name) for path in paths)

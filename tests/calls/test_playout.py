@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -59,10 +61,25 @@ class Listening(RuleBasedStateMachine):
 
     @rule(n=st.integers(1, 8000), jitter=jitters, marked=st.booleans())
     def pass_on(self, n: int, jitter: int, marked: bool) -> None:
-        self.accept(n)
-        self.send(1.0, jitter)
+        if self.ledger.accepted == self.ledger.sent:
+            self._in_one_step(n, jitter)
+        else:
+            self.accept(n)
+            self.send(1.0, jitter)
         if marked:
             self.mark(0)
+
+    def _in_one_step(self, n: int, jitter: int) -> None:
+        """Accepting and sending at once is the same as both, and nothing happens when it does not fit."""
+        twin = deepcopy(self.ledger)
+        lead = n + self.ledger.in_flight(self.seconds)
+        assert self.ledger.pass_on(n, lead - 1, self.seconds) == -1
+        assert vars(self.ledger) == vars(twin)
+        start = self.ledger.sent
+        twin.accept(n, self.seconds)
+        assert self.ledger.pass_on(n, lead, self.seconds) == twin.send(n, self.seconds)
+        assert vars(self.ledger) == vars(twin)
+        self.down.send(self.now, ("media", (start, start + n)), jitter)
 
     @rule(jitter=jitters)
     def mark(self, jitter: int) -> None:

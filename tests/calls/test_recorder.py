@@ -63,7 +63,8 @@ class Studio:
         if 0 < at - self.dry_at < FRAME:
             return
         self.dry_at = max(at, self.dry_at) + len(audio)
-        start = self.playout.accept(len(audio), at / RATE)
+        start = self.playout.accepted
+        self.playout.accept(len(audio), at / RATE)
         self.playout.send(len(audio), at / RATE)
         self.recorder.agent(start, audio)
         self.phone.media(at, audio)
@@ -210,7 +211,8 @@ def two_hours(studio: Studio) -> Iterable[tuple[int, int]]:
         now = (number + 1) * FRAME
         studio.recorder.caller(Audio(PATTERN[number % 250], "", 100 + 20 * number, 0), now / RATE)
         if number % 500 == 0:
-            start = studio.playout.accept(5 * RATE, now / RATE)
+            start = studio.playout.accepted
+            studio.playout.accept(5 * RATE, now / RATE)
             studio.playout.send(5 * RATE, now / RATE)
             studio.recorder.agent(start, SPEECH)
         if number % 25 == 24:

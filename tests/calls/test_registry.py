@@ -65,4 +65,4 @@ async def test_ends_are_counted_by_outcome() -> None:
     live.note_end(CallEnd(Outcome.DRAINED, "", 500))
 
     assert live.ended == {"completed": 2, "drained": 1}
-    assert live.seconds_ended == 2.0
+    assert live.totals.seconds.total == 2.0

@@ -1,6 +1,6 @@
 """No dead air, as the caller hears it: slow tools, engines that fall silent, engines that are not there."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from tests.support.virtual import virtual
 from tests.support.world import World, world
 
 SORRY = "We are sorry"
+Script = Callable[[Caller], Awaitable[None]]
 ANSWER = "Here it is."
 
 
@@ -162,32 +163,59 @@ STORY = Mind(greeting=(Say("This is a long greeting that goes on and on and on, 
 
 
 @pytest.mark.parametrize(
+    ("mind", "faults", "fillers"),
+    [
+        pytest.param(SILENT, [], 1, id="ready-but-silent"),
+        pytest.param(STORY, ["stall-after=2"], 2, id="stalls-in-mid-sentence"),
+    ],
+)
+@virtual
+async def test_an_agent_that_falls_silent_is_replaced_and_then_given_up(
+    mind: Mind, faults: list[str], fillers: int, tmp_path: Path
+) -> None:
+    async with world(tmp_path, simulator=simulator(mind, *faults)) as here:
+        report = await here.call(waits)
+        row = await row_of(here, report)
+        lost_ms = report.streams[0].start_ms + (row.duration_ms or 0)
+
+        assert row.outcome is Outcome.VENDOR_LOST
+        assert (row.reason or "").startswith("the agent said nothing for 8")
+        assert row.numbers["engine_resumed"] == 1
+        assert await events(here, report, "filler") == [{"why": "dead_air"}] * fillers
+        assert len(await events(here, report, "dead_air")) == 2
+        assert SORRY in heard_texts(report, lost_ms)[-1]
+        assert apology_ms(report, lost_ms) < 3000
+        assert longest_silence_ms(report, 0.0, report.duration_ms) < 5000
+
+
+@pytest.mark.parametrize(
     ("mind", "faults", "script"),
     [
-        pytest.param(SILENT, [], waits, id="ready-but-silent"),
         pytest.param(Mind(), [], asks_once, id="no-answer-to-the-caller"),
-        pytest.param(STORY, ["stall-after=2"], waits, id="stalls-in-mid-sentence"),
         pytest.param(Mind(answer=(Say("Yes."),)), ["stall-after=0.8"], remarks, id="stalls-and-notices-nothing"),
         pytest.param(Mind(answer=(Say("Yes."),)), ["stall-after=1.4"], asks_once, id="stalls-in-the-callers-turn"),
     ],
 )
 @virtual
-async def test_an_agent_that_falls_silent_is_given_up(
-    mind: Mind, faults: list[str], script: object, tmp_path: Path
+async def test_a_caller_who_gets_no_answer_gets_another_session(
+    mind: Mind, faults: list[str], script: Script, tmp_path: Path
 ) -> None:
     async with world(tmp_path, simulator=simulator(mind, *faults)) as here:
-        report = await here.call(script)  # type: ignore[arg-type]  # one of the scripts above
-        row = await row_of(here, report)
-        lost_ms = report.streams[0].start_ms + (row.duration_ms or 0)
-        since_ms = report.turns[-1].end_ms if report.turns else 0.0
 
-        assert row.outcome is Outcome.VENDOR_LOST
-        assert (row.reason or "").startswith("the agent said nothing for 8")
-        assert await events(here, report, "filler") == [{"why": "dead_air"}]
+        async def asks_and_waits(caller: Caller) -> None:
+            await script(caller)
+            await caller.wait(12)
+            await caller.hang_up()
+
+        report = await here.call(asks_and_waits)
+        row = await row_of(here, report)
+        asked_ms = report.turns[-1].end_ms
+
+        assert row.outcome is Outcome.CALLER_HANGUP
+        assert row.numbers["engine_resumed"] == 1
         assert len(await events(here, report, "dead_air")) == 1
-        assert SORRY in heard_texts(report, lost_ms)[-1]
-        assert apology_ms(report, lost_ms) < 3000
-        assert longest_silence_ms(report, since_ms, report.duration_ms) < 5000
+        assert heard_texts(report, asked_ms)[-1] == "Hi."
+        assert longest_silence_ms(report, asked_ms, asked_ms + 10_000) < 5000
 
 
 async def closes_before_ready(link: AgentLink) -> None:

@@ -1,10 +1,10 @@
 """Silence: who waits for whom, when a filler begins, when the agent is given up."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from archer_bridge.calls.filler import Filler, FillerAudio
 from archer_bridge.calls.silence import Moment, Remedy, Silence
@@ -13,6 +13,7 @@ WORDS, SIGN = b"w" * 8000, b"s" * 2000
 QUIET = Moment(
     now=0.0,
     is_ready=True,
+    is_lost=False,
     is_sounding=False,
     agent_audio_at=None,
     agent_turn_open=False,

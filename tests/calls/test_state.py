@@ -8,6 +8,8 @@ from archer_bridge.models import CallState
 MOVES = {
     ("created", "connecting"),
     ("connecting", "active"),
+    ("connecting", "created"),
+    ("active", "created"),
     ("active", "ending"),
     ("created", "ended"),
     ("connecting", "ended"),

@@ -22,12 +22,13 @@ class Talk:
 
     def audio(self, seconds: float, *, sent: bool = True) -> None:
         n_bytes = round(seconds * SECOND)
-        start = self.ledger.accept(n_bytes, self.now)
+        start = self.ledger.accepted
+        self.ledger.accept(n_bytes, self.now)
         if sent:
             self.ledger.send(n_bytes, self.now)
-        self.transcript.agent_audio(
-            start, n_bytes, now=self.now, heard_from=self.ledger.starts_at(start, self.now), caller_until=None
-        )
+        if not self.transcript.in_run:
+            heard_from = self.ledger.starts_at(start, self.now)
+            self.transcript.agent_audio(start, now=self.now, heard_from=heard_from, caller_until=None)
 
     def cut(self) -> None:
         self.ledger.clear(self.now)
@@ -182,9 +183,9 @@ def test_response_times_count_from_the_callers_voice_to_the_sound_and_are_split(
     talk.transcript.turn_started(1, "user", 2.0)
     talk.transcript.turn_ended(1, "user", "hello", False, 3.0)
     talk.transcript.turn_started(2, "assistant", 3.5)
-    start = talk.ledger.accept(800, 3.6)
+    talk.ledger.accept(800, 3.6)
     talk.ledger.send(800, 3.6)
-    talk.transcript.agent_audio(start, 800, now=3.6, heard_from=3.65, caller_until=2.8)
+    talk.transcript.agent_audio(0, now=3.6, heard_from=3.65, caller_until=2.8)
     talk.transcript.turn_ended(2, "assistant", "hi", False, 3.7)
     talk.now = 4.0
     talk.proved()

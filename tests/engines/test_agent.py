@@ -14,7 +14,7 @@ from archer_bridge.adapters.client_socket import dial
 from archer_bridge.devkit.cartesia import CartesiaSimulator, Faults, SimulatorOptions, create_simulator
 from archer_bridge.devkit.dialogue import CallTool, HangUp, Say
 from archer_bridge.devkit.serving import serving
-from archer_bridge.engines.agent import BAD_FRAMES_IN_A_ROW, AgentEngine, AgentOptions
+from archer_bridge.engines.agent import BAD_FRAMES_IN_A_ROW, AgentEngine, AgentOptions, Briefing
 from archer_bridge.errors import EngineError
 from archer_bridge.models import ToolFinished
 from archer_bridge.ports import (
@@ -68,7 +68,7 @@ async def line(
     app = create_simulator(settings)
     async with serving(app) as served:
         where = AgentOptions("sk_car_simulator", "agent_archer", served.ws_url, **options)
-        engine = AgentEngine(where, dial, VARIABLES)
+        engine = AgentEngine(where, dial, lambda: Briefing(VARIABLES))
         yield Line(engine, app.state.simulator)
         await engine.close()
         names = {"cartesia writer", "agent ready"}
@@ -187,7 +187,9 @@ async def nonsense(link: Any) -> None:
 async def test_nothing_but_bad_frames_gives_the_agent_up() -> None:
     app = create_simulator(SimulatorOptions(voice="tones", raw_session=nonsense))
     async with serving(app) as served:
-        engine = AgentEngine(AgentOptions("sk_car_simulator", "agent_archer", served.ws_url), dial, {})
+        engine = AgentEngine(
+            AgentOptions("sk_car_simulator", "agent_archer", served.ws_url), dial, lambda: Briefing({})
+        )
         with pytest.raises(EngineError) as caught:
             await engine.run(lambda event: None)
 
@@ -275,19 +277,25 @@ def denied() -> EngineError:
         pytest.param([busy(), busy(), busy()], 3, 3, "refused with HTTP 429", id="three-tries"),
         pytest.param([denied()], 5, 1, "refused with HTTP 401", id="no-retry-when-denied"),
         pytest.param([busy(), denied()], 5, 2, "refused with HTTP 401", id="then-denied"),
-        pytest.param([], 2, 2, "no answer in 2 s", id="silence"),
+        pytest.param([], 2, 2, "no answer in 0.", id="silence-for-2.5-s"),
         pytest.param([busy(), None], 2, 2, "no answer in 2 s", id="busy-then-silence"),
     ],
 )
 @virtual
 async def test_how_often_it_is_tried(results: list[EngineError], attempts: int, dialled: int, text: str) -> None:
-    dialer = Dialer(*results)
-    engine = AgentEngine(AgentOptions("k", "a", connect_attempts=attempts), dialer, {})
+    dialer, began = Dialer(*results), asyncio.get_running_loop().time()
+    engine = AgentEngine(AgentOptions("k", "a", connect_attempts=attempts), dialer, lambda: Briefing({}))
     with structlog.testing.capture_logs() as logs, pytest.raises(EngineError) as caught:
         await engine.run(lambda event: None)
 
-    assert (str(caught.value), len(dialer.dialled)) == (text, dialled)
-    assert [entry["attempt"] for entry in logs] == list(range(1, dialled + 1))
+    failed = [entry["attempt"] for entry in logs if entry["event"] == "engine_connect_failed"]
+    paged = [entry["log_level"] for entry in logs if entry["event"] == "engine_refuses_us"]
+
+    assert str(caught.value).startswith(text)
+    assert len(dialer.dialled) == dialled
+    assert failed == list(range(1, dialled + 1))
+    assert paged == ["error"] * ("401" in text)
+    assert asyncio.get_running_loop().time() - began <= 2.5
 
 
 @virtual

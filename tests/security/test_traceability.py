@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from archer_bridge.config import Settings
-
 ROOT = Path(__file__).parents[2]
 TABLE = tomllib.loads((Path(__file__).parent / "traceability.toml").read_text(encoding="utf-8"))
 
@@ -33,7 +31,3 @@ def test_the_document_names_every_threat() -> None:
     text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 
     assert [threat for threat in TABLE if f"| {threat} |" not in text] == []
-
-
-def test_retention_has_a_setting() -> None:
-    assert Settings().recording.retention_days == 30

@@ -41,6 +41,7 @@ START = {
     },
 }
 BEAT = 160
+CHECK = 5 * BEAT
 """Samples between two beats of the ticker: 20 ms."""
 
 
@@ -71,6 +72,9 @@ class Sink:
 
     def engine_ready(self, session_id: str) -> None:
         self.seen.append(("ready", session_id))
+
+    def engine_lost(self, reason: str) -> None:
+        self.seen.append(("lost", reason))
 
     def tool_called(self, event: ToolCalled) -> None:
         self.seen.append(event)
@@ -114,7 +118,10 @@ class Rig:
         self.playout = Playout()
         self.transcript = Transcript(self.playout, began=0.0, emit=self.turns.append)
         down = plan(self.format, MULAW_8K)
-        self.downlink = Downlink(stream, self, self.playout, lead_ms=lead_ms, mark_every_ms=mark_every_ms)
+        self.is_pumped = False
+        self.downlink = Downlink(
+            stream, self, self.playout, lead_ms=lead_ms, mark_every_ms=mark_every_ms, want_pump=self._want_pump
+        )
         self.uplink = Uplink(plan(MULAW_8K, self.format).build())
         self.core = CallCore(
             stream=stream,
@@ -157,7 +164,7 @@ class Rig:
                 self.holes.append((self._end, self.now - self._end))
             self._end = max(self.now, self._end) + size
             self.fullest = max(self.fullest, self._end - self.now)
-            self.buffer.media(self.now, self.playout.sent, self.playout.sent + size)
+            self.buffer.media(self.now, self.playout.sent - size, self.playout.sent)
         elif event["event"] == "mark":
             self.buffer.mark(self.now, event["mark"]["name"])
         else:
@@ -199,14 +206,20 @@ class Rig:
         payload = base64.b64encode(data).decode()
         return self._message({"event": "media", "media": {"payload": payload, "timestamp": str(timestamp_ms)}})
 
+    def _want_pump(self, wanted: bool) -> None:
+        self.is_pumped = wanted
+
     def run(self, samples: int) -> None:
-        """Let time pass, with a beat of the ticker every 20 ms."""
+        """Let time pass, with the beats of both tickers: every 20 ms, while it is wanted, and every 100."""
         end = self.now + samples
         while self.now < end:
             self.now = min(end, (self.now // BEAT + 1) * BEAT)
             self._deliver()
-            if self.now % BEAT == 0:
-                self.core.pump(self.seconds)
+            if self.now % BEAT == 0 and self.is_pumped:
+                self.downlink.pump(self.seconds)
+                self._deliver()
+            if self.now % CHECK == 0:
+                self.downlink.mind_marks(self.seconds)
                 self._deliver()
 
     # ---- the tap

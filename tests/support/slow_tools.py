@@ -3,7 +3,7 @@
 import asyncio
 from typing import Annotated
 
-from archer_bridge.tool_api import ToolContext, tool
+from archer_bridge.tool_api import EndCall, ToolContext, tool
 
 Seconds = Annotated[float, "how long to take"]
 
@@ -37,7 +37,28 @@ async def pay(seconds: Seconds) -> dict[str, bool]:
     return {"paid": True}
 
 
-NAMES = ("lookup", "lookup_beside", "ask_for_patience", "pay")
+@tool(side_effect=True, business_key=lambda ctx, arguments: "the bill")
+async def pay_the_bill(seconds: Seconds) -> dict[str, bool]:
+    """Pay the one bill there is."""
+    await asyncio.sleep(seconds)
+    return {"paid": True}
+
+
+@tool
+async def leave(seconds: Seconds) -> EndCall:
+    """End the call, after a while."""
+    await asyncio.sleep(seconds)
+    return EndCall("all is said")
+
+
+NAMES = ("lookup", "lookup_beside", "ask_for_patience", "pay", "pay_the_bill", "leave")
+
+
+def and_shipped(*shipped: str) -> dict[str, str]:
+    """Return settings that give a bridge these tools, and some of those that are shipped."""
+    return {**ENABLED, "ARCHER_TOOLS__ENABLED": str([*NAMES, *shipped]).replace("'", '"')}
+
+
 ENABLED = {
     "ARCHER_TOOLS__ENABLED": str(list(NAMES)).replace("'", '"'),
     "ARCHER_TOOLS__LOCAL": "{" + ",".join(f'"{name}":"{__name__}:{name}"' for name in NAMES) + "}",

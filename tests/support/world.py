@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from archer_bridge.adapters.client_socket import dial
 from archer_bridge.adapters.fast_client import dial_fast
-from archer_bridge.adapters.fast_server import FastProtocol
+from archer_bridge.adapters.server import PatientFastProtocol, PlainProtocol
 from archer_bridge.adapters.sql import SqlStore, open_store
 from archer_bridge.adapters.sql.seed import DEMO_CUSTOMERS
 from archer_bridge.app import create_app
@@ -50,6 +49,7 @@ class World:
     bridge: Served
     simulator: CartesiaSimulator
     store: SqlStore
+    served_simulator: Served
 
     @property
     def service(self) -> Service:
@@ -69,6 +69,11 @@ class World:
             options=options or PhoneOptions(voice="tones"),
             **more,
         )
+
+    async def settled(self) -> None:
+        """Wait until no call is on the line and every verdict is in the record, also on streams that broke off."""
+        await self.service.live.wait_empty()
+        await self.service.agent.keeper.close(60)
 
     async def call(self, script: CallerScript, number: str = DANA, options: PhoneOptions | None = None) -> CallReport:
         """Place one call to its end."""
@@ -107,7 +112,7 @@ async def world(
         async with serving(mind) as served:
             settings = settings_for(served, database, **changes)
             app = create_app(settings, store=store, dialer=dial_fast if fast else dial, isolate_tools=False)
-            async with serving(app, ws=FastProtocol if fast else WebSocketsSansIOProtocol) as bridge:
-                yield World(app, bridge, mind.state.simulator, store)
+            async with serving(app, ws=PatientFastProtocol if fast else PlainProtocol) as bridge:
+                yield World(app, bridge, mind.state.simulator, store, served)
     finally:
         await store.close()

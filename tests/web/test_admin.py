@@ -98,7 +98,7 @@ async def test_drain_and_undrain(tmp_path: Path) -> None:
             here.service.stopping = here.service.live.draining = True
             too_late = await client.post("/api/undrain", headers=WRITE)
 
-        assert (while_drained.status_code, while_drained.json()["status"]) == (503, "draining")
+        assert (while_drained.status_code, while_drained.json()["reasons"]) == (503, ["draining"])
         assert listed.json() == {"draining": True, "calls": []}
         assert (afterwards.status_code, afterwards.json()["status"]) == (200, "ready")
         assert (too_late.status_code, here.service.live.draining) == (409, True)
@@ -134,7 +134,7 @@ async def test_the_numbers_right_after_a_call(tmp_path: Path) -> None:
     assert during["bridge_calls_active"] == 1.0
     assert "bridge_calls_totalcaller_hangup" not in during
     assert (after["bridge_calls_active"], after["bridge_calls_totalcaller_hangup"]) == (0.0, 1.0)
-    assert after["bridge_call_duration_seconds_total"] > 0
+    assert after["bridge_call_duration_seconds_sum"] > 0
     assert [name for name in after if "auth_rejects" in name] == []
     assert [value for name, value in refused.items() if "auth_rejects" in name] == [1.0]
 

@@ -151,6 +151,11 @@ async def test_a_large_body_is_refused_before_it_is_parsed(tmp_path: Path) -> No
         pytest.param(Outcome.COMPLETED, {}, ["Hangup"], id="completed"),
         pytest.param(Outcome.VERIFICATION_FAILED, {}, ["Hangup"], id="verification-failed"),
         pytest.param(Outcome.VENDOR_LOST, {}, ["Say", "Hangup"], id="vendor-lost-apologises"),
+        pytest.param(Outcome.ORPHANED, {}, ["Say", "Hangup"], id="orphaned-apologises"),
+        pytest.param(Outcome.MAX_DURATION, {}, ["Say", "Hangup"], id="too-long-says-so"),
+        pytest.param(Outcome.DRAINED, {}, ["Say", "Hangup"], id="drained-says-so"),
+        pytest.param(Outcome.CALLER_HANGUP, {}, ["Hangup"], id="hung-up"),
+        pytest.param(Outcome.CALLER_HANGUP, {"CallStatus": "in-progress"}, ["Say", "Hangup"], id="not-hung-up-at-all"),
         pytest.param(Outcome.TRANSFERRED, {}, ["Say", "Hangup"], id="transfer-without-a-number"),
         pytest.param(
             Outcome.TRANSFERRED, {"ARCHER_TWILIO__TRANSFER_TO": "+15550100200"}, ["Dial"], id="transfer-dials"
@@ -163,12 +168,13 @@ async def test_what_follows_the_stream(
 ) -> None:
     from archer_bridge.models import CallEnd
 
+    form = voice_form(CallStatus=settings.pop("CallStatus", "completed"))
     async with world(tmp_path, **settings) as here:
         await post(here, INCOMING, voice_form())
         await here.store.end_call(CALL_SID, CallEnd(outcome, "test"))
 
-        assert verbs(await post(here, ENDED, voice_form())) == expected
-        assert verbs(await post(here, ENDED, voice_form())) == expected
+        assert verbs(await post(here, ENDED, form)) == expected
+        assert verbs(await post(here, ENDED, form)) == expected
 
 
 @pytest.mark.parametrize(("dialled", "expected"), [("completed", ["Hangup"]), ("no-answer", ["Say", "Hangup"])])
@@ -206,6 +212,29 @@ async def test_status_of_a_call_nobody_knows_changes_nothing(tmp_path: Path) -> 
         assert await here.store.list_calls() == []
 
 
+@virtual
+async def test_while_the_engine_is_in_trouble_new_calls_hear_busy_and_one_may_try(tmp_path: Path) -> None:
+    async with world(tmp_path, ARCHER_CARTESIA__BREAKER_OPEN_S="5") as here:
+        breaker = here.service.breaker
+        assert breaker is not None
+        breaker.failed(429, "refused with HTTP 429")
+        shed = await post(here, INCOMING, voice_form())
+        unready = await get(here, "/readyz")
+        row = await here.store.get_call(CALL_SID)
+        await asyncio.sleep(5)
+        ready = await get(here, "/readyz")
+        sids = ["CA" + digit * 32 for digit in "234"]
+        tries = [verbs(await post(here, INCOMING, voice_form(CallSid=sid)))[0] for sid in sids]
+
+        assert verbs(shed) == ["Say", "Hangup"]
+        assert "busy" in shed.text
+        assert row is not None
+        assert (row.outcome, row.reason) == (Outcome.BUSY, "the engine is in trouble")
+        assert (unready.status_code, unready.json()["reasons"]) == (503, ["breaker"])
+        assert ready.status_code == 200
+        assert tries == ["Connect", "Say", "Say"]
+
+
 async def get(here: World, path: str) -> httpx.Response:
     async with httpx.AsyncClient(base_url=here.bridge.http_url, trust_env=False) as client:
         return await client.get(path)
@@ -220,7 +249,7 @@ async def test_health_and_readiness(tmp_path: Path) -> None:
         here.service.live.draining = True
         assert (await get(here, "/healthz")).status_code == 200
         drained = await get(here, "/readyz")
-        assert (drained.status_code, drained.json()["status"]) == (503, "draining")
+        assert (drained.status_code, drained.json()["reasons"]) == (503, ["draining"])
 
 
 @virtual

@@ -5,6 +5,5 @@ from archer_bridge.adapters.sql.migrate import upgrade as ensure_schema
 from archer_bridge.adapters.sql.opening import open_store
 from archer_bridge.adapters.sql.recovery import Recovered
 from archer_bridge.adapters.sql.store import SqlStore
-from archer_bridge.adapters.sql.writer import WriterStats
 
-__all__ = ["Recovered", "SqlStore", "WriterStats", "ensure_schema", "open_store", "upgrade"]
+__all__ = ["Recovered", "SqlStore", "ensure_schema", "open_store", "upgrade"]

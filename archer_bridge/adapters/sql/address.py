@@ -44,12 +44,12 @@ class Address:
             return self.url
         return URL.create("sqlite+pysqlite", database=str(self.file))
 
-    def reader_url(self) -> URL:
-        """Return the asynchronous URL of the readers; SQLite opens the file read-only."""
+    def reader_url(self, driver: str = "aiosqlite") -> URL:
+        """Return the URL of the readers; SQLite opens the file read-only, with this driver."""
         if self.file is None:
             return self.url
         name = f"file:{quote(str(self.file.absolute()))}"
-        return URL.create("sqlite+aiosqlite", database=name, query={"mode": "ro", "uri": "true"})
+        return URL.create(f"sqlite+{driver}", database=name, query={"mode": "ro", "uri": "true"})
 
 
 def parse_address(url: str) -> Address:

@@ -5,11 +5,12 @@ timeline replays to the row.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, func, select, update
+from sqlalchemy import Connection, Executable, Row, bindparam, case, func, select, true, update
 
 from archer_bridge.adapters.sql import events
 from archer_bridge.adapters.sql.schema import calls, stream_tokens, tool_calls, turns, webhook_receipts
@@ -17,9 +18,11 @@ from archer_bridge.adapters.sql.statements import insert_once, lease_clock, lock
 from archer_bridge.adapters.sql.types import clean_text, dump_json, kept_text, load_json
 from archer_bridge.calls.state import sources
 from archer_bridge.models import CallEnd, CallRow, CallState, NewCall, Outcome, Turn
+from archer_bridge.ports import ANY_STREAM
 from archer_bridge.redaction import redact_heard
 
 CALL_CREATED, STREAM_CLAIMED, CALL_MOVED, CALL_ENDED = "call_created", "stream_claimed", "call_moved", "call_ended"
+CALL_REOPENED = "call_reopened"
 """The kinds of event that change the row; `replay.py` reads them."""
 
 
@@ -88,7 +91,7 @@ def open_call(connection: Connection, new: NewCall, *, now: datetime, wait: time
         "version": 1,
         "numbers_json": "{}",
     }
-    del values["numbers"]
+    del values["numbers"], values["is_resumed"]
     if insert_once(connection, calls, values):
         data = {"direction": new.direction, "customer_id": new.customer_id}
         events.begin(connection, events.new_note(new.call_sid, CALL_CREATED, data, now))
@@ -102,6 +105,51 @@ def _fields(value: NewCall | CallRow | Turn) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
+# Building a statement takes longer than running it, so those of every call are built once.
+
+_CLAIM = (
+    update(calls)
+    .where(calls.c.call_sid == bindparam("of_sid"), calls.c.state == CallState.CREATED.value)
+    .values(
+        state=CallState.CONNECTING.value,
+        stream_sid=bindparam("new_stream"),
+        owner_id=bindparam("new_owner"),
+        lease_until=bindparam("until"),
+        answered_at=func.coalesce(calls.c.answered_at, bindparam("now", type_=calls.c.answered_at.type)),
+        version=calls.c.version + 1,
+    )
+)
+
+
+@cache
+def _move_to(state: CallState) -> Executable:
+    return (
+        update(calls)
+        .where(calls.c.call_sid == bindparam("of_sid"), calls.c.state.in_(sources(state)))
+        .values(state=state.value, version=calls.c.version + 1)
+    )
+
+
+@cache
+def _end_of(*, any_stream: bool) -> Executable:
+    """Return the update that ends a call; a wall clock that was set back never ends it before it began."""
+    now = bindparam("now", type_=calls.c.ended_at.type)
+    has_stream = true() if any_stream else calls.c.stream_sid.is_not_distinct_from(bindparam("of_stream"))
+    return (
+        update(calls)
+        .where(calls.c.call_sid == bindparam("of_sid"), calls.c.state.in_(sources(CallState.ENDED)), has_stream)
+        .values(
+            state=CallState.ENDED.value,
+            outcome=bindparam("new_outcome"),
+            reason=bindparam("new_reason"),
+            ended_at=case((calls.c.created_at > now, calls.c.created_at), else_=now),
+            duration_ms=bindparam("new_duration"),
+            numbers_json=bindparam("new_numbers"),
+            version=calls.c.version + 1,
+        )
+    )
+
+
 def claim(connection: Connection, asked: Claim, *, now: datetime) -> CallRow | None:
     """Spend the token and take the call, or change nothing and return None."""
     lock_call(connection, asked.call_sid)
@@ -111,55 +159,68 @@ def claim(connection: Connection, asked: Claim, *, now: datetime) -> CallRow | N
     token = {"jti": asked.jti, "call_sid": asked.call_sid, "used_at": now}
     if not insert_once(connection, stream_tokens, token):
         return None
-    connection.execute(
-        update(calls)
-        .where(calls.c.call_sid == asked.call_sid, calls.c.state == CallState.CREATED)
-        .values(
-            state=CallState.CONNECTING.value,
-            stream_sid=asked.stream_sid,
-            owner_id=asked.owner_id,
-            lease_until=lease_clock(connection, now) + asked.lease,
-            answered_at=now,
-            version=calls.c.version + 1,
-        )
-    )
+    values = {
+        "of_sid": asked.call_sid,
+        "new_stream": asked.stream_sid,
+        "new_owner": asked.owner_id,
+        "until": lease_clock(connection, now) + asked.lease,
+        "now": now,
+    }
+    connection.execute(_CLAIM, values)
     data = {"stream_sid": asked.stream_sid, "owner_id": asked.owner_id}
     events.append(connection, events.new_note(asked.call_sid, STREAM_CLAIMED, data, now))
-    return get(connection, asked.call_sid)
+    claimed = get(connection, asked.call_sid)
+    assert claimed is not None, "it is locked"
+    return replace(claimed, is_resumed=row.answered_at is not None)
 
 
 def move(connection: Connection, call_sid: str, state: CallState, *, now: datetime) -> bool:
     """Make one move of the table in `calls/state.py`; False when the row was not in a state for it."""
-    changed = connection.execute(
-        update(calls)
-        .where(calls.c.call_sid == call_sid, calls.c.state.in_(sources(state)))
-        .values(state=state.value, version=calls.c.version + 1)
-    )
+    changed = connection.execute(_move_to(state), {"of_sid": call_sid})
     if changed.rowcount != 1:
         return False
     events.append(connection, events.new_note(call_sid, CALL_MOVED, {"state": state.value}, now))
     return True
 
 
-def end(connection: Connection, call_sid: str, ending: CallEnd, *, now: datetime) -> bool:
-    """Give the call its outcome, once; False when it has one already or is not known.
-
-    A wall clock that was set back never makes a call end before it began.
-    """
-    numbers_json, reason = dump_json(ending.numbers), kept_text(ending.reason)
+def reopen(connection: Connection, call_sid: str, *, at_most: int, now: datetime, wait: timedelta) -> CallRow | None:
+    """Let the call wait for another stream; None when it ended, is unknown, or was reopened often enough."""
+    lock_call(connection, call_sid)
+    if events.count(connection, call_sid, CALL_REOPENED) >= at_most:
+        return None
     changed = connection.execute(
         update(calls)
-        .where(calls.c.call_sid == call_sid, calls.c.state.in_(sources(CallState.ENDED)))
+        .where(calls.c.call_sid == call_sid, calls.c.state.in_(sources(CallState.CREATED)))
         .values(
-            state=CallState.ENDED.value,
-            outcome=ending.outcome.value,
-            reason=reason,
-            ended_at=case((calls.c.created_at > now, calls.c.created_at), else_=now),
-            duration_ms=ending.duration_ms,
-            numbers_json=numbers_json,
+            state=CallState.CREATED.value,
+            stream_sid=None,
+            owner_id=None,
+            lease_until=lease_clock(connection, now) + wait,
             version=calls.c.version + 1,
         )
     )
+    if changed.rowcount != 1:
+        return None
+    events.append(connection, events.new_note(call_sid, CALL_REOPENED, {}, now))
+    return get(connection, call_sid)
+
+
+def end(
+    connection: Connection, call_sid: str, ending: CallEnd, *, now: datetime, stream_sid: str | None = ANY_STREAM
+) -> bool:
+    """Give the call its outcome, once; False when it has one already, is not known, or has another stream."""
+    numbers_json, reason = dump_json(ending.numbers), kept_text(ending.reason)
+    values = {
+        "of_sid": call_sid,
+        "new_outcome": ending.outcome.value,
+        "new_reason": reason,
+        "now": now,
+        "new_duration": ending.duration_ms,
+        "new_numbers": numbers_json,
+    }
+    any_stream = stream_sid == ANY_STREAM
+    values |= {} if any_stream else {"of_stream": stream_sid}
+    changed = connection.execute(_end_of(any_stream=any_stream), values)
     if changed.rowcount != 1:
         return False
     data = {

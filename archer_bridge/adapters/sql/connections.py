@@ -1,8 +1,9 @@
 """Opening the database: one connection that writes, a few that only read.
 
-Why the SQLite writer is the plain driver on a thread of its own: through aiosqlite every statement crosses
-threads several times, and a batch of 32 rows took five times as long as in one crossing
-(`tests/bench/bench_store.py` measures the store as it is). Readers use aiosqlite.
+Why SQLite is the plain driver on threads of its own: through aiosqlite every statement crosses threads several
+times, and each crossing waits for the interpreter. A batch of 32 rows took five times as long as in one crossing
+(`tests/bench/bench_store.py` measures the store as it is); and with a hundred calls at once four aiosqlite readers
+answered so slowly that webhooks waited for seconds. Who only looks, on the command line, reads through aiosqlite.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
 
 from archer_bridge.adapters.sql.address import Address
 from archer_bridge.adapters.sql.batch import Done, Failed, Work, run_batch
@@ -159,8 +160,57 @@ def open_committer(address: Address) -> Committer:
     return SqliteCommitter(address) if address.file is not None else PostgresCommitter(address)
 
 
-class Reader:
+class Reading(Protocol):
     """Connections that cannot write, for everything that only looks."""
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one transaction that sees one state of the database.
+
+        Raises:
+            StoreError: StoreUnavailable when the database does not answer.
+        """
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+class ThreadReader:
+    """Readers of a SQLite file that is served: a few threads, one crossing a read."""
+
+    def __init__(self, address: Address, *, size: int = 3) -> None:
+        self._engine = create_engine(
+            address.reader_url("pysqlite"),
+            poolclass=QueuePool,
+            pool_size=size,
+            max_overflow=0,
+            connect_args={"isolation_level": None, "check_same_thread": False},
+        )
+        _prepare(self._engine, READER_PRAGMAS, "BEGIN")
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="archer-read")
+        self._is_closed = False
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` on one of the threads."""
+        if self._is_closed:
+            raise StoreError("the store is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, work)
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        try:
+            with self._engine.connect() as connection:
+                return work(connection)
+        except Exception as error:
+            raise store_error(error, "the record cannot be read") from error
+
+    async def close(self) -> None:
+        """End the threads and close the connections."""
+        self._is_closed = True
+        await asyncio.to_thread(self._threads.shutdown)
+        self._engine.dispose()
+
+
+class Reader:
+    """A pool of connections of an asynchronous driver: PostgreSQL, or a SQLite file that nobody is served from."""
 
     def __init__(self, address: Address, *, size: int = 4) -> None:
         if address.file is None:
@@ -177,11 +227,7 @@ class Reader:
         self._is_closed = False
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in one transaction that sees one state of the database.
-
-        Raises:
-            StoreError: StoreUnavailable when the database does not answer.
-        """
+        """Run `work` over one of the connections."""
         if self._is_closed:
             raise StoreError("the store is closed")
         try:
@@ -194,3 +240,8 @@ class Reader:
         """Close every connection."""
         self._is_closed = True
         await self._engine.dispose()
+
+
+def open_reader(address: Address, *, read_only: bool) -> Reading:
+    """Return connections for reading; `read_only`: nobody writes here, and nothing is in a hurry."""
+    return Reader(address) if read_only or address.file is None else ThreadReader(address)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from archer_bridge.adapters.sql.schema import call_events
 from archer_bridge.adapters.sql.statements import insert_once, lock_call
@@ -88,6 +88,12 @@ def timeline(connection: Connection, call_sid: str) -> Sequence[CallEvent]:
     """Return the call's events in order."""
     rows = connection.execute(select(call_events).where(call_events.c.call_sid == call_sid).order_by(call_events.c.seq))
     return [CallEvent(row.call_sid, row.seq, row.at, row.kind, load_json(row.data_json)) for row in rows]
+
+
+def count(connection: Connection, call_sid: str, kind: str) -> int:
+    """Return how many of the call's events are of a kind."""
+    of_kind = (call_events.c.call_sid == call_sid, call_events.c.kind == kind)
+    return connection.execute(select(func.count()).select_from(call_events).where(*of_kind)).scalar_one()
 
 
 def broken_lines(rows: Iterable[Row[Any]]) -> list[str]:

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Connection, select, text
 
 from archer_bridge.adapters.sql.address import Address, parse_address
-from archer_bridge.adapters.sql.connections import Committer, Reader, open_committer
+from archer_bridge.adapters.sql.connections import Committer, Reading, open_committer, open_reader
 from archer_bridge.adapters.sql.lock import FileLock
 from archer_bridge.adapters.sql.migrate import check_revision, upgrade_address
 from archer_bridge.adapters.sql.parts import StoreParts
@@ -108,9 +108,11 @@ async def _prepare(address: Address, auto_upgrade: bool | None) -> FileLock | No
     return lock
 
 
-async def _connect(address: Address, lock: FileLock | None, *, read_only: bool) -> tuple[Reader, Committer | None, str]:
+async def _connect(
+    address: Address, lock: FileLock | None, *, read_only: bool
+) -> tuple[Reading, Committer | None, str]:
     """Return the connections and what the database calls itself; a failure gives everything back."""
-    reader = Reader(address)
+    reader = open_reader(address, read_only=read_only)
     try:
         version = await reader.read(lambda connection: _check(connection, address))
         committer = None if read_only else await _probed(address)

@@ -50,13 +50,15 @@ def recover(connection: Connection, survivor: Survivor, *, now: datetime) -> Rec
 def _end_calls(connection: Connection, survivor: Survivor, clock: datetime, now: datetime) -> tuple[str, ...]:
     dead = or_(calls.c.lease_until < clock, _is_dead(calls.c.owner_id, survivor))
     orphans = connection.execute(
-        select(calls.c.call_sid, calls.c.state, calls.c.owner_id)
+        select(calls.c.call_sid, calls.c.state, calls.c.owner_id, calls.c.answered_at)
         .where(calls.c.state != CallState.ENDED.value, dead, calls.c.call_sid.not_in(survivor.own_calls))
         .order_by(calls.c.call_sid)
     ).all()
     ended = []
     for row in orphans:
-        if row.state == CallState.CREATED:
+        if row.state == CallState.CREATED and row.answered_at is not None:
+            ending = CallEnd(Outcome.CALLER_HANGUP, "the stream broke off, and no other one came")
+        elif row.state == CallState.CREATED:
             ending = CallEnd(Outcome.NO_STREAM, "no media stream came for the call")
         else:
             ending = CallEnd(Outcome.ORPHANED, f"its process {row.owner_id!r} was gone in state {row.state}")

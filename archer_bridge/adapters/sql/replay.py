@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, text
 
-from archer_bridge.adapters.sql import events
-from archer_bridge.adapters.sql.calls import CALL_CREATED, CALL_ENDED, CALL_MOVED, STREAM_CLAIMED
-from archer_bridge.adapters.sql.schema import call_events, calls
+from archer_bridge.adapters.sql import events, retention
+from archer_bridge.adapters.sql.calls import CALL_CREATED, CALL_ENDED, CALL_MOVED, CALL_REOPENED, STREAM_CLAIMED
+from archer_bridge.adapters.sql.schema import call_events, calls, purged_calls
 from archer_bridge.adapters.sql.types import load_json
 from archer_bridge.calls.state import allowed
 from archer_bridge.models import CallState
@@ -52,19 +52,26 @@ def replay(rows: Iterable[Row[Any]]) -> Story | None:
         data = load_json(row.data_json)
         if row.kind == CALL_CREATED:
             story = Story(CallState.CREATED, created_at=row.at)
-        elif story is not None and row.kind in {STREAM_CLAIMED, CALL_MOVED, CALL_ENDED}:
+        elif story is not None and row.kind in {STREAM_CLAIMED, CALL_MOVED, CALL_ENDED, CALL_REOPENED}:
             story = _advance(story, row, data)
     return story
 
 
 def _advance(story: Story, row: Row[Any], data: dict[str, Any]) -> Story:
-    targets = {STREAM_CLAIMED: CallState.CONNECTING, CALL_ENDED: CallState.ENDED}
+    targets = {
+        STREAM_CLAIMED: CallState.CONNECTING,
+        CALL_ENDED: CallState.ENDED,
+        CALL_REOPENED: CallState.CREATED,
+    }
     target = targets.get(row.kind) or CallState(data["state"])
     if not allowed(story.state, target):
         raise ValueError(f"event {row.seq} moves from {story.state.value} to {target.value}")
     story = replace(story, state=target, version=story.version + 1)
     if row.kind == STREAM_CLAIMED:
-        return replace(story, stream_sid=data["stream_sid"], owner_id=data["owner_id"], answered_at=row.at)
+        answered_at = story.answered_at or row.at
+        return replace(story, stream_sid=data["stream_sid"], owner_id=data["owner_id"], answered_at=answered_at)
+    if row.kind == CALL_REOPENED:
+        return replace(story, stream_sid=None, owner_id=None)
     if row.kind == CALL_ENDED:
         assert story.created_at is not None, "a story begins with its creation"
         ended_at = max(row.at, story.created_at)
@@ -86,8 +93,11 @@ def check(connection: Connection) -> Checked:
     lines = connection.execute(select(call_events).order_by(call_events.c.call_sid, call_events.c.seq)).all()
     timelines = {sid: list(group) for sid, group in groupby(lines, key=lambda row: row.call_sid)}
     rows = connection.execute(select(calls).order_by(calls.c.call_sid)).all()
+    purged = {row.call_sid: row for row in connection.execute(select(purged_calls))}
     for row in rows:
-        problems += _check_call(row, timelines.get(row.call_sid, []))
+        timeline = timelines.get(row.call_sid, [])
+        audit = purged.get(row.call_sid)
+        problems += retention.audit_problems(row.call_sid, timeline, audit) if audit else _check_call(row, timeline)
     return Checked(len(rows), len(lines), tuple(problems))
 
 

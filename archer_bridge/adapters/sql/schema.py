@@ -204,6 +204,15 @@ call_events = Table(
     UniqueConstraint("call_sid", "seq"),
 )
 
+purged_calls = Table(
+    "purged_calls",
+    metadata,
+    Column("call_sid", ForeignKey("calls.call_sid"), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("events", Integer, nullable=False),
+    Column("last_hash", String(64), nullable=False),
+)
+
 heartbeats = Table(
     "heartbeats",
     metadata,

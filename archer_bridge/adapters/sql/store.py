@@ -6,14 +6,15 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from archer_bridge.adapters.sql import calls, domain, events, recovery, replay, tools
+from archer_bridge.adapters.sql import calls, domain, events, recovery, replay, retention, tools
 from archer_bridge.adapters.sql.busy import Busy
 from archer_bridge.adapters.sql.parts import StoreParts
 from archer_bridge.adapters.sql.recovery import Recovered, Survivor
 from archer_bridge.adapters.sql.replay import Checked
+from archer_bridge.adapters.sql.retention import Ages, Purged
 from archer_bridge.adapters.sql.schema import customers
-from archer_bridge.adapters.sql.writer import Writer, WriterStats
-from archer_bridge.errors import StoreError
+from archer_bridge.adapters.sql.writer import Writer
+from archer_bridge.errors import StoreBusy, StoreError, StoreUnavailable
 from archer_bridge.models import (
     Arrangement,
     Began,
@@ -29,6 +30,10 @@ from archer_bridge.models import (
     ToolStatus,
     Turn,
 )
+from archer_bridge.ports import ANY_STREAM, StoreStats
+
+PURGED_AT_ONCE = 50
+"""Calls in one transaction of `purge`: it shares the writer with live calls."""
 
 
 class SqlStore:
@@ -62,8 +67,8 @@ class SqlStore:
         return self._parts.version
 
     @property
-    def stats(self) -> WriterStats:
-        """Return the writer's counters."""
+    def stats(self) -> StoreStats:
+        """How writing goes."""
         return self._writer.stats
 
     @property
@@ -100,15 +105,32 @@ class SqlStore:
             raise ValueError(f"move_call cannot set {state.value!r}; expected active or ending")
         return await self._writer.write(partial(calls.move, call_sid=call_sid, state=state, now=self._now()))
 
-    async def end_call(self, call_sid: str, end: CallEnd) -> bool:
+    async def reopen_call(self, call_sid: str, *, at_most: int) -> CallRow | None:
+        """Let a call whose stream is gone wait for another one."""
+        work = partial(calls.reopen, call_sid=call_sid, at_most=at_most, now=self._now(), wait=self._parts.stream_wait)
+        row = await self._writer.write(work)
+        if row is not None:
+            self._calls.release(call_sid)
+        return row
+
+    async def end_call(self, call_sid: str, end: CallEnd, *, stream_sid: str | None = ANY_STREAM) -> bool:
         """Make the one terminal transition.
 
-        If it raises, the lease of the call is not renewed any more, so that recovery ends it in time.
+        While the database is away the call stays this process's, for it is worth another try; when the database
+        refuses, the lease is not renewed any more, so that recovery ends the call in time.
         """
+        work = partial(calls.end, call_sid=call_sid, ending=end, now=self._now(), stream_sid=stream_sid)
         try:
-            return await self._writer.write(partial(calls.end, call_sid=call_sid, ending=end, now=self._now()))
-        finally:
+            ended = await self._writer.write(work)
+        except (StoreUnavailable, StoreBusy):
+            raise
+        except StoreError:
             self._calls.release(call_sid)
+            raise
+        row = None if ended else await self.get_call(call_sid)
+        if row is None or row.owner_id != self.owner_id or row.state is CallState.ENDED:
+            self._calls.release(call_sid)  # if not ended by this, it may be here once more, with another stream
+        return ended
 
     def note(self, call_sid: str, kind: str, data: Mapping[str, Any]) -> None:
         """Hand one event over; `data` may change afterwards."""
@@ -146,6 +168,10 @@ class SqlStore:
     async def tool_rows(self, call_sid: str | None = None, *, status: ToolStatus | None = None) -> Sequence[ToolRow]:
         """Return tool rows in order of their start."""
         return await self._parts.reader.read(partial(tools.rows, call_sid=call_sid, status=status))
+
+    async def count_tools(self, status: ToolStatus) -> int:
+        """Return how many tool rows have this status."""
+        return await self._parts.reader.read(partial(tools.count, status=status))
 
     async def arrangements(self, call_sid: str | None = None) -> Sequence[Arrangement]:
         """Return recorded arrangements."""
@@ -226,6 +252,16 @@ class SqlStore:
             is_alone=self._parts.lock is not None,
         )
         return await self._writer.write(partial(recovery.recover, survivor=survivor, now=self._now()))
+
+    async def purge(self, *, words_before: datetime | None, calls_before: datetime | None) -> Purged:
+        """Delete what is too old (see retention.py), a few calls a transaction; None: nothing is."""
+        ages, done = Ages(words_before, calls_before), Purged()
+        while True:
+            work = partial(retention.purge, ages=ages, at_most=PURGED_AT_ONCE, now=self._now())
+            some = await self._writer.write(work)
+            done += some
+            if not some.words and not some.calls:
+                return done
 
     async def ping(self) -> None:
         """Write a heartbeat; raises StoreUnavailable when the database takes no writes."""

@@ -88,18 +88,28 @@ def _new_row(values: dict[str, Any], attempt: int) -> ToolRow:
     )
 
 
+_FINISH = (
+    update(tool_calls)
+    .where(tool_calls.c.key == bindparam("of_key"), tool_calls.c.status.in_(CHANGEABLE))
+    .values(
+        status=bindparam("new_status"),
+        result_json=bindparam("new_result"),
+        done_at=bindparam("now"),
+        duration_ms=bindparam("took_ms"),
+    )
+)
+
+
 def finish(connection: Connection, ended: Finish, *, now: datetime) -> bool:
     """Store the result of a row that is `started` or `unknown`; False when it is neither."""
-    changed = connection.execute(
-        update(tool_calls)
-        .where(tool_calls.c.key == ended.key, tool_calls.c.status.in_(CHANGEABLE))
-        .values(
-            status=ended.status.value,
-            result_json=kept_json(ended.result_json),
-            done_at=now,
-            duration_ms=ended.duration_ms,
-        )
-    )
+    values = {
+        "of_key": ended.key,
+        "new_status": ended.status.value,
+        "new_result": kept_json(ended.result_json),
+        "now": now,
+        "took_ms": ended.duration_ms,
+    }
+    changed = connection.execute(_FINISH, values)
     if changed.rowcount != 1:
         return False
     row = _get(connection, ended.key)
@@ -136,6 +146,12 @@ def rows(connection: Connection, call_sid: str | None, status: ToolStatus | None
     if status is not None:
         query = query.where(tool_calls.c.status == status.value)
     return [to_row(row) for row in connection.execute(query)]
+
+
+def count(connection: Connection, status: ToolStatus) -> int:
+    """Return how many tool rows have this status."""
+    query = select(func.count()).select_from(tool_calls).where(tool_calls.c.status == status.value)
+    return connection.execute(query).scalar_one()
 
 
 _GET = select(tool_calls).where(tool_calls.c.key == bindparam("key"))

@@ -21,6 +21,8 @@ from sqlalchemy import Connection
 from archer_bridge.adapters.sql.batch import Done, Failed, Work
 from archer_bridge.adapters.sql.connections import Committer
 from archer_bridge.errors import StoreBusy, StoreError, StoreUnavailable
+from archer_bridge.ports import StoreStats
+from archer_bridge.tally import Tally
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -43,20 +45,6 @@ class _Item:
         return self.future is None or not self.future.done()
 
 
-@dataclass(frozen=True, slots=True)
-class WriterStats:
-    """What the writer did and has to do."""
-
-    queue_depth: int
-    batches: int
-    rows: int
-    dropped: int
-    """Handed-over works lost: the queue was full, or the database refused the row."""
-    is_available: bool
-    last_commit_s: float
-    """How long the latest commit took, seconds."""
-
-
 class Writer:
     """The queue and its task; used from one event loop."""
 
@@ -69,19 +57,21 @@ class Writer:
         self._is_stopping = False
         self._is_available = True
         self._batches = self._rows = self._dropped = 0
-        self._last_commit_s = 0.0
+        self._commit_seconds = Tally()
+        self._committed_at = float("-inf")
         self._task = asyncio.create_task(self._run(), name="store-writer")
 
     @property
-    def stats(self) -> WriterStats:
+    def stats(self) -> StoreStats:
         """Return the counters now."""
-        return WriterStats(
+        return StoreStats(
             queue_depth=len(self._items),
             batches=self._batches,
             rows=self._rows,
             dropped=self._dropped,
             is_available=self._is_available,
-            last_commit_s=self._last_commit_s,
+            commit_seconds=self._commit_seconds,
+            committed_at=self._committed_at,
         )
 
     async def write(self, work: Callable[[Connection], T]) -> T:
@@ -160,7 +150,8 @@ class Writer:
             results = await self._committer.commit([item.work for item in batch])
         except StoreUnavailable as error:
             return error
-        self._last_commit_s = loop.time() - started
+        self._committed_at = loop.time()
+        self._commit_seconds.observe(self._committed_at - started)
         self._batches += 1
         self._rows += len(batch)
         if not self._is_available:

@@ -13,8 +13,6 @@ from archer_bridge.cli.checks.verdict import Verdict, fail, ok, warn
 from archer_bridge.config import Settings
 from archer_bridge.config_models import AgentSettings
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-SHORTEST_TOKEN = 16
 LONG_RETENTION_DAYS = 180
 
 
@@ -60,27 +58,6 @@ def secrets_place(environ: Mapping[str, str]) -> Verdict:
     return ok("none in config.toml" + (f", {env} is private" if env.is_file() else ""))
 
 
-def unsigned(settings: Settings) -> Verdict:
-    """Whether requests must be signed."""
-    if settings.server.insecure_dev:
-        return warn("server.insecure_dev is on: anyone who reaches the port can start calls", "turn it off")
-    return ok("refused")
-
-
-def admin(settings: Settings) -> Verdict:
-    """Whether the admin listener is closed to strangers."""
-    token, host = settings.admin.token.get_secret_value(), settings.admin.host
-    if not settings.admin.enabled:
-        return ok("off")
-    # A public host with a short token is among the required settings' problems already.
-    if host not in LOOPBACK:
-        return warn(f"listens on {host}, with a token", "keep it on 127.0.0.1, or behind a firewall")
-    if token and len(token) < SHORTEST_TOKEN:
-        fix = f"use at least {SHORTEST_TOKEN} characters: openssl rand -hex 16"
-        return warn(f"its token has {len(token)} characters", fix)
-    return ok(f"{host}:{settings.admin.port}, {'with a token' if token else 'this machine only'}")
-
-
 def recording(settings: Settings) -> Verdict:
     """Whether callers are recorded, for how long, and who can read it."""
     kept = settings.recording
@@ -117,6 +94,7 @@ def masked(secret: str) -> str:
 def secret_values(settings: Settings) -> list[str]:
     """Return every secret, for taking them out of a text; what is too short to be one is left out."""
     found = [value.get_secret_value() for value in _fields(settings) if isinstance(value, SecretStr)]
+    found += [value.get_secret_value() for value in settings.twilio.shared_keys.values()]
     for table in settings.tools.settings.values():
         found += [str(value) for name, value in table.items() if _sounds_secret(name)]
     return sorted({value for value in found if len(value) >= 6}, key=len, reverse=True)

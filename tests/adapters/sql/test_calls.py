@@ -188,3 +188,55 @@ async def test_only_the_first_copy_of_a_webhook_is_new(store: SqlStore) -> None:
 
     assert sorted(await asyncio.gather(*copies)) == [False, False, False, True]
     assert await store.receive_webhook("CA1|completed|4", "CA1", "status")
+
+
+async def test_a_call_whose_stream_is_gone_waits_for_another_one(store: SqlStore) -> None:
+    call = await store.open_call(new_call())
+    first = await store.claim_stream(call.call_sid, "MZ1", "token-1", store.owner_id)
+    await store.move_call(call.call_sid, CallState.ACTIVE)
+
+    waiting = await store.reopen_call(call.call_sid, at_most=1)
+    late = await store.end_call(call.call_sid, done(Outcome.CALLER_HANGUP), stream_sid="MZ1")
+    second = await store.claim_stream(call.call_sid, "MZ2", "token-2", "another")
+    once_more = await store.reopen_call(call.call_sid, at_most=1)
+
+    assert first is not None
+    assert waiting is not None
+    assert (waiting.state, waiting.stream_sid, waiting.owner_id) == (CallState.CREATED, None, None)
+    assert not late
+    assert second is not None
+    assert (first.is_resumed, second.is_resumed) == (False, True)
+    assert (second.owner_id, second.answered_at) == ("another", first.answered_at)
+    assert once_more is None
+    assert await store.end_call(call.call_sid, done(), stream_sid="MZ2")
+    assert (await store.check()).problems == ()
+
+
+async def test_going_on_and_ending_exclude_one_another(store: SqlStore) -> None:
+    for _ in range(10):
+        call = await store.open_call(new_call())
+        await store.claim_stream(call.call_sid, f"MZ{call.call_sid}", call.call_sid, store.owner_id)
+
+        reopened, ended = await asyncio.gather(
+            store.reopen_call(call.call_sid, at_most=2),
+            store.end_call(call.call_sid, done(), stream_sid=f"MZ{call.call_sid}"),
+        )
+
+        assert (reopened is not None) != ended
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+async def test_only_a_waiting_call_ends_without_a_stream(store: SqlStore, claimed: bool) -> None:
+    call = await store.open_call(new_call())
+    if claimed:
+        await store.claim_stream(call.call_sid, "MZ1", "token", store.owner_id)
+
+    assert await store.end_call(call.call_sid, done(), stream_sid=None) != claimed
+
+
+async def test_a_call_that_waits_or_ended_or_is_unknown_is_not_reopened(store: SqlStore) -> None:
+    waiting, ended = await store.open_call(new_call()), await store.open_call(new_call())
+    await store.end_call(ended.call_sid, done())
+
+    for sid in (waiting.call_sid, ended.call_sid, new_sid()):
+        assert await store.reopen_call(sid, at_most=9) is None

@@ -33,6 +33,7 @@ class Told:
     state: CallState = CallState.CREATED
     outcome: Outcome | None = None
     stream: str | None = None
+    reopened: int = 0
     turns: set[int] = field(default_factory=set)
 
 
@@ -92,6 +93,14 @@ class RecordMachine(RuleBasedStateMachine):
         if should:
             self.model[sid].state = state
 
+    @rule(sid=calls)
+    def reopen(self, sid: str) -> None:
+        told = self.model[sid]
+        should = allowed(told.state, CallState.CREATED) and told.reopened < 2
+        assert should == (self._run(self.store.reopen_call(sid, at_most=2)) is not None)
+        if should:
+            told.state, told.stream, told.reopened = CallState.CREATED, None, told.reopened + 1
+
     @rule(sid=calls, outcomes=st.lists(st.sampled_from(Outcome), min_size=1, max_size=3))
     def end(self, sid: str, outcomes: list[Outcome]) -> None:
         async def race() -> list[bool]:
@@ -143,7 +152,8 @@ class RecordMachine(RuleBasedStateMachine):
         assert expected <= set(recovered.calls)
         for sid in recovered.calls:
             told = self.model[sid]
-            told.outcome = Outcome.NO_STREAM if told.state is CallState.CREATED else Outcome.ORPHANED
+            never = Outcome.CALLER_HANGUP if told.reopened else Outcome.NO_STREAM
+            told.outcome = never if told.state is CallState.CREATED else Outcome.ORPHANED
             told.state = CallState.ENDED
         for key, (pay, status) in self.tools.items():
             if status is ToolStatus.STARTED:

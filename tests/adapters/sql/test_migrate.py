@@ -77,7 +77,7 @@ async def test_every_check_and_trigger_is_in_postgresql_too(postgres_database: D
         if constraint.__visit_name__.endswith("check_constraint")
     }
     assert expected == checks
-    assert made == {"call_events_append_only"}
+    assert made == {"call_events_append_only", "call_events_delete_purged", "purged_calls_append_only"}
 
 
 def test_head_is_the_newest_script() -> None:
@@ -105,9 +105,9 @@ def _set_revision(file: Path, revision: str | None) -> None:
 @pytest.mark.parametrize(
     ("revision", "advice"),
     [
-        pytest.param("0000", "version 0000, expected 0001; run: archer db upgrade", id="behind"),
-        pytest.param(None, "version none, expected 0001; run: archer db upgrade", id="empty"),
-        pytest.param("0999", "newer than 0001, the newest this archer-bridge knows", id="newer"),
+        pytest.param("0000", "version 0000, expected 0002; run: archer db upgrade", id="behind"),
+        pytest.param(None, "version none, expected 0002; run: archer db upgrade", id="empty"),
+        pytest.param("0999", "newer than 0002, the newest this archer-bridge knows", id="newer"),
     ],
 )
 @pytest.mark.parametrize("options", [{"read_only": True}, {"auto_upgrade": False}], ids=["reader", "writer"])

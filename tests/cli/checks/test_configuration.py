@@ -64,25 +64,6 @@ def test_what_is_there_is_shown_by_its_end():
         pytest.param(
             "twilio_key", {"TWILIO_API_SECRET": "s"}, "FAIL", "TWILIO_API_SECRET is set and TWILIO_API_KEY is not"
         ),
-        pytest.param("unsigned", {}, "ok", "refused", id="signed only"),
-        pytest.param(
-            "unsigned",
-            {"ARCHER_SERVER__INSECURE_DEV": "true"},
-            "warn",
-            "server.insecure_dev is on: anyone who reaches the port can start calls",
-            id="insecure",
-        ),
-        pytest.param("admin", {}, "ok", "127.0.0.1:8001, this machine only", id="admin as it comes"),
-        pytest.param("admin", {"ARCHER_ADMIN__ENABLED": "false"}, "ok", "off", id="no admin"),
-        pytest.param("admin", {"ARCHER_ADMIN__TOKEN": "short"}, "warn", "its token has 5 characters", id="short token"),
-        pytest.param("admin", {"ARCHER_ADMIN__TOKEN": "x" * 16}, "ok", "127.0.0.1:8001, with a token", id="token"),
-        pytest.param(
-            "admin",
-            {"ARCHER_ADMIN__HOST": "0.0.0.0", "ARCHER_ADMIN__TOKEN": "x" * 16},
-            "warn",
-            "listens on 0.0.0.0, with a token",
-            id="admin for all",
-        ),
         pytest.param("recording", {}, "ok", "off", id="no recording"),
         pytest.param(
             "recording",
@@ -178,6 +159,7 @@ def test_every_secret_is_known():
         "ARCHER_ADMIN__TOKEN": "admin-token-of-mine",
         "TWILIO_API_SECRET": "api-secret",
         "ARCHER_TWILIO__AUTH_TOKEN_SECONDARY": "second",
+        "ARCHER_TWILIO__SHARED_KEYS": '{"key_1": "secret-of-key-1"}',
         "ARCHER_TOOLS__LOCAL": '{"crm": "crm:TOOL"}',
         "ARCHER_TOOLS__CRM__API_KEY": "key-of-the-crm",
         "ARCHER_TOOLS__CRM__URL": "https://crm.example.test",
@@ -191,6 +173,7 @@ def test_every_secret_is_known():
         "admin-token-of-mine",
         "api-secret",
         "second",
+        "secret-of-key-1",
         "key-of-the-crm",
     } == set(found)
 

@@ -1,0 +1,50 @@
+"""Thousands of calls with random faults against a real bridge process, and what the record says afterwards.
+
+    python -m tests.prove.chaos [--calls 10000] [--seed N] [--kill K] [--db sqlite|postgres]
+
+Faults strike the caller's side, the vendor's, the tools and the store, drawn from one seed. With --kill the process
+gets SIGKILL so many times on the way and is started again. Prints a table and `N passed, M failed`.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+import uvloop
+
+from tests.support.rush.bridge import environment_seed
+from tests.support.rush.judge import conclude
+from tests.support.rush.run import Rush, Size
+from tests.support.rush.storage import no_postgres, storage
+
+
+async def prove(size: Size, folder: Path) -> int:
+    """Run one rush; return the exit code."""
+    async with storage(size.database, folder) as url:
+        rush = Rush(size, folder, url)
+        return conclude(await rush.run())
+
+
+def main() -> int:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=10_000)
+    parser.add_argument("--at-once", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=environment_seed())
+    parser.add_argument("--kill", type=int, default=0, help="how many times the process gets SIGKILL")
+    parser.add_argument("--db", choices=["sqlite", "postgres"], default="sqlite")
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    if options.db == "postgres" and (missing := no_postgres()):
+        print(f"SKIPPED, NOT PROVED: {missing}\n0 passed, 0 failed")
+        return 0
+    size = Size(options.calls, options.at_once, options.seed, options.kill, options.db)
+    random.seed(options.seed)
+    with tempfile.TemporaryDirectory(prefix="archer-chaos-") as folder:
+        return uvloop.run(prove(size, Path(folder)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,219 @@
+"""A rush: so many calls, so many at once, faults all the while, and the judgement at its end."""
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from time import process_time
+
+from tests.support.rush.bridge import BridgeProcess, Footprint, tidied
+from tests.support.rush.caller import GIVEN_UP, QuickCall
+from tests.support.rush.judge import Finding, Record, judge, none_of
+from tests.support.rush.plan import Plan, new_plan
+from tests.support.rush.storage import break_now
+from tests.support.rush.vendor import Vendor
+
+SETTLE_S = 10.0
+"""How long after the last call everything must be at rest."""
+LONGEST_CALL_S = 25.0
+FROM_CALL = 2000
+"""Memory is measured from here on: caches have filled by then."""
+MOST_GROWTH_MIB = 10.0
+CONNECT_FAULTS = 0.03
+RECOVERY_S = 2.0
+"""How long a fault of the store may still be felt after it has passed."""
+WARM_CALLS = 40
+"""Calls at once before the baseline is taken: pools are full then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of it."""
+
+    calls: int
+    at_once: int
+    seed: int
+    kills: int = 0
+    database: str = "sqlite"
+    store_fault_every_s: float = 5.0
+
+
+class Rush:
+    """Places the calls and judges what is left."""
+
+    def __init__(self, size: Size, folder: Path, url: str) -> None:
+        self._size = size
+        self._folder = folder
+        self._url = url
+        self._choose = random.Random(size.seed)
+        self.plans: dict[str, Plan] = {}
+        self._tokens: list[str] = []
+        self._struck = Counter[str]()
+        self._settled_s: list[float] = []
+        self._away: list[tuple[float, float]] = []
+        self._is_up = asyncio.Event()
+        self._is_up.set()
+        self._late: Footprint | None = None
+        """Taken when `FROM_CALL` calls were placed."""
+
+    async def run(self) -> list[Finding]:
+        """Run everything; return the findings."""
+        size, loop = self._size, asyncio.get_running_loop()
+        vendor = Vendor(self.plans, seed=size.seed + 1, connect_faults=CONNECT_FAULTS)
+        async with vendor.listening():
+            bridge = BridgeProcess(
+                self._folder, self._url, vendor.port, ARCHER_SERVER__INSTANCE="chaos" if size.kills else ""
+            )
+            with tidied(bridge):
+                await bridge.start()
+                await self._warm_up(bridge)
+                before = await bridge.footprint()
+                began = loop.time()
+                await self._place(bridge, vendor)
+                took_s = loop.time() - began
+                rest_s = await self._come_to_rest(bridge, before)
+                after = await bridge.footprint()
+                self._describe(vendor, took_s, before, after)
+                findings = await judge(Record(self._url), self.plans, away=None if size.kills else self._away)
+                findings += self._about_the_process(bridge, before, after, rest_s)
+        return findings
+
+    async def _warm_up(self, bridge: BridgeProcess) -> None:
+        """A few healthy calls, so that what is made once is made before the baseline."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(WARM_CALLS):
+                plan = new_plan(self._choose, number, faulty=False)
+                self.plans[plan.call_sid] = plan
+                group.create_task(self._call(bridge, plan))
+
+    async def _place(self, bridge: BridgeProcess, vendor: Vendor) -> None:
+        size, room = self._size, asyncio.Semaphore(self._size.at_once)
+        faults = asyncio.create_task(self._break_store(bridge), name="store faults")
+        kills = asyncio.create_task(self._kill(bridge), name="kills")
+
+        async def place(plan: Plan) -> None:
+            try:
+                await self._call(bridge, plan)
+            finally:
+                room.release()
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(WARM_CALLS, size.calls):
+                await room.acquire()
+                await self._is_up.wait()
+                plan = new_plan(self._choose, number)
+                self.plans[plan.call_sid] = plan
+                group.create_task(place(plan))
+                if number == FROM_CALL and not size.kills:
+                    self._late = await bridge.footprint()
+        faults.cancel()
+        await asyncio.gather(faults, return_exceptions=True)
+        await kills
+
+    async def _call(self, bridge: BridgeProcess, plan: Plan) -> None:
+        call = QuickCall(plan, bridge.address, stolen=self._steal, longest_s=LONGEST_CALL_S)
+        await call.run()
+        if call.token:
+            self._tokens = [*self._tokens[-50:], call.token]
+
+    def _steal(self) -> str:
+        return self._choose.choice(self._tokens) if self._tokens else "v1.nothing"
+
+    async def _break_store(self, bridge: BridgeProcess) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._choose.uniform(0.5, 1.5) * self._size.store_fault_every_s)
+            began = loop.time()
+            try:
+                self._struck[await break_now(self._url, bridge, self._choose)] += 1
+                self._away.append((began, loop.time() + RECOVERY_S))
+            except Exception as error:  # the process may have been killed just now
+                self._struck[f"missed: {type(error).__name__}"] += 1
+
+    async def _kill(self, bridge: BridgeProcess) -> None:
+        """Kill and start again, evenly over the calls."""
+        loop = asyncio.get_running_loop()
+        for number in range(self._size.kills):
+            due = self._size.calls * (number + 0.7) / self._size.kills
+            while len(self.plans) < due:
+                await asyncio.sleep(0.05)
+            self._is_up.clear()
+            await bridge.kill()
+            self._struck["SIGKILL"] += 1
+            killed_rows = set(await self._claimed())
+            await bridge.start()
+            self._is_up.set()
+            began = loop.time()
+            while killed_rows & set(await self._claimed()):
+                await asyncio.sleep(0.1)
+            self._settled_s.append(loop.time() - began)
+
+    async def _claimed(self) -> list[tuple[object, ...]]:
+        return await Record(self._url).ask("SELECT call_sid FROM calls WHERE state <> 'ended' AND owner_id IS NOT NULL")
+
+    async def _come_to_rest(self, bridge: BridgeProcess, before: Footprint) -> float:
+        """Wait until nothing is open and tasks are back; return the seconds, at most twice the limit."""
+        loop, record = asyncio.get_running_loop(), Record(self._url)
+        began = loop.time()
+        waits = "" if not self._size.kills else "AND owner_id IS NOT NULL"
+        queries = (
+            f"SELECT call_sid FROM calls WHERE state <> 'ended' {waits}",
+            "SELECT key FROM tool_calls WHERE status = 'started'",
+        )
+        while loop.time() - began < 2 * SETTLE_S:
+            open_rows = [row for query in queries for row in await record.ask(query)]
+            if not open_rows and (await bridge.footprint()).tasks <= before.tasks:
+                break
+            await asyncio.sleep(0.2)
+        took = loop.time() - began
+        while self._size.kills and await record.ask("SELECT 1 FROM calls WHERE state <> 'ended'"):
+            if loop.time() - began > 60:
+                break  # said by the judge
+            await asyncio.sleep(1.0)
+        return took
+
+    def _describe(self, vendor: Vendor, took_s: float, before: Footprint, after: Footprint) -> None:
+        size = self._size
+        kinds = Counter(name for plan in self.plans.values() for name in plan.faults)
+        kinds += Counter({name: n for name, n in vendor.counts.items() if name.startswith("connect-")})
+        kinds += self._struck
+        spread = ", ".join(f"{name} {count}" for name, count in sorted(kinds.items()))
+        print(f"{size.calls} calls, {size.at_once} at once, {took_s:.0f} s, {size.calls / took_s:.1f} a second")
+        print(f"{len(kinds)} kinds of fault: {spread}")
+        each = 1000 / size.calls
+        print(
+            f"ms of processor a call: {(after.cpu_s - before.cpu_s) * each:.1f} here, {process_time() * each:.1f} there"
+        )
+        print(f"before {before}\nat {FROM_CALL} {self._late}\nafter  {after}")
+
+    def _about_the_process(
+        self, bridge: BridgeProcess, before: Footprint, after: Footprint, rest_s: float
+    ) -> list[Finding]:
+        size = self._size
+        given_up = [
+            f"{plan.call_sid} ({'+'.join(plan.faults)}; {plan.sessions} sessions; {plan.step})"
+            for plan in self.plans.values()
+            if GIVEN_UP in plan.documents
+        ]
+        findings = [
+            Finding("seconds until everything was at rest", f"<= {SETTLE_S:g}", f"{rest_s:.1f}", rest_s <= SETTLE_S),
+            none_of(f"calls that lasted {LONGEST_CALL_S:g} s and longer", given_up),
+            none_of("complaints of a bug in the bridge's log", bridge.complaints()),
+        ]
+        if size.kills:
+            worst = max(self._settled_s, default=float("nan"))
+            count = len(self._settled_s)
+            findings.append(Finding("times killed and started again", str(size.kills), str(count), count == size.kills))
+            findings.append(Finding("orphans settled after boot, seconds", "<= 10", f"{worst:.1f}", worst <= 10))
+            return findings
+        for name in ("tasks", "descriptors", "threads"):
+            had, has = getattr(before, name), getattr(after, name)
+            findings.append(Finding(f"{name} back to the baseline", f"<= {had}", str(has), has <= had))
+        if self._late is not None:
+            grown = after.rss_mib - self._late.rss_mib
+            goal = f"<= {MOST_GROWTH_MIB:g} MiB"
+            findings.append(
+                Finding(f"memory grown since call {FROM_CALL}", goal, f"{grown:.1f} MiB", grown <= MOST_GROWTH_MIB)
+            )
+        return findings
