@@ -5,6 +5,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import structlog
 from pydantic import SecretStr
@@ -17,7 +18,7 @@ from archer_bridge.adapters.fillers import FillerShelf
 from archer_bridge.adapters.housekeeping import keep_house, keep_retention, settle_orphans
 from archer_bridge.adapters.plugins import load_tools
 from archer_bridge.adapters.recordings import new_path
-from archer_bridge.adapters.sql import open_store
+from archer_bridge.adapters.sql import SqlStore, open_store
 from archer_bridge.adapters.vitals import Pulse, Vitals
 from archer_bridge.adapters.wav_file import WavFile
 from archer_bridge.calls.breaker import Breaker, BreakerState
@@ -48,6 +49,8 @@ RECORDS_DRAIN_S = 10.0
 """A database that is away for longer when the process ends costs the outcomes it has not taken."""
 ASKED_WITHIN_S = 0.9
 """After the last call was hung up: the process ends within a second of it."""
+HOPELESS_AFTER_S = 45.0
+"""More than a stream token is good for after its time, with clocks that differ."""
 TOOLS_DRAIN_S = 70.0
 """A side effect may go on for a minute after its timeout and is still recorded as what it was."""
 
@@ -72,7 +75,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         owner_id = settings.server.instance or uuid.uuid4().hex
-        own_store = None if store is not None else await open_store(settings.database_url, owner_id=owner_id)
+        own_store = None if store is not None else await _open(settings, owner_id)
         opened = store if store is not None else own_store
         assert opened is not None
         chores: list[asyncio.Task[None]] = []
@@ -113,6 +116,12 @@ def create_app(
 
     routes = [*webhooks.ROUTES, *stream.ROUTES, *health.ROUTES]
     return Starlette(routes=routes, middleware=[Middleware(WebhookTimer)], lifespan=lifespan)
+
+
+async def _open(settings: Settings, owner_id: str) -> SqlStore:
+    """Open the record; a call whose token is over waits for its stream in vain."""
+    wait = timedelta(seconds=settings.calls.token_ttl_s + HOPELESS_AFTER_S)
+    return await open_store(settings.database_url, owner_id=owner_id, stream_wait=wait)
 
 
 def create_admin(app: Starlette, settings: Settings) -> Starlette:

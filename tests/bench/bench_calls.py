@@ -140,7 +140,7 @@ async def product(stack: AsyncExitStack, name: str, folder: Path, engine_port: i
         "ARCHER_CALLS__PER_NUMBER": "0",
         "ARCHER_ADMIN__ENABLED": "false",
         "ARCHER_RECORDING__FOLDER": str(folder / "recordings"),
-        "ARCHER_LOG__LEVEL": "warning",
+        "ARCHER_LOG__LEVEL": "error",
         **MODES[name],
     }
     program = "from archer_bridge.cli.main import run; run()"
