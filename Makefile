@@ -41,8 +41,9 @@ bench: $(VENV)/.bench  ## Measure calls, codecs and the store, beside the altern
 	@$(BIN)/archer codecs bench
 	@$(BIN)/python tests/bench/bench_store.py
 
-prove: $(VENV)/.dev  ## Run the long proofs: what was heard, recordings, hostile tools, security
-	@for program in tests/prove/*.py; do case $$program in *__init__.py) ;; *) $(BIN)/python -m $$(echo $${program%.py} | tr / .) || exit 1;; esac; done
+prove: $(VENV)/.dev  ## Run the long proofs of calls: what was heard, recordings, tools, payments
+	@status=0; for proof in heard recordings hostile_tools payments; do \
+		echo "== $$proof"; $(BIN)/python -m tests.prove.$$proof || status=1; done; exit $$status
 
 prove-security: $(VENV)/.dev  ## Run the security proofs whole; FUZZ_EXECUTIONS=30000000 fuzzes for hours
 	@$(BIN)/python -m tests.prove.security
