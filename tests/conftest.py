@@ -1,8 +1,11 @@
 """What holds for every test."""
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 
 # A loaded machine is slow, and slowness is no falsifying example; pytest-timeout bounds each test.
@@ -10,6 +13,19 @@ settings.register_profile("archer", deadline=None)
 settings.load_profile("archer")
 
 
+@pytest.fixture(autouse=True)
+def _log_is_configured_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What one test makes of the log is forgotten; a logger that is cached would keep it for the whole process."""
+    configure = structlog.configure
+
+    def uncached(*args: Any, **kwargs: Any) -> None:
+        configure(*args, **{**kwargs, "cache_logger_on_first_use": False})
+
+    monkeypatch.setattr(structlog, "configure", uncached)
+    yield
+    structlog.reset_defaults()
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Half as many again as cores: tests on virtual time wait for sockets about as much as they compute."""
-    return max(2, (os.cpu_count() or 1) * 3 // 2)
+    """Twice the cores: tests on virtual time and of processes wait about as much as they compute."""
+    return 2 * (os.cpu_count() or 1)
