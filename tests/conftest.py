@@ -26,6 +26,11 @@ def _log_is_configured_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     structlog.reset_defaults()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow ones, so that none of them is left for the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Twice the cores: tests on virtual time and of processes wait about as much as they compute."""
     return 2 * (os.cpu_count() or 1)

@@ -18,6 +18,7 @@ async def test_scenario_ends_as_it_says(name: str, tmp_path: Path) -> None:
     await check(name, tmp_path)
 
 
+@pytest.mark.slow  # a whole conversation, resampled twice by both sides
 @pytest.mark.parametrize("audio_format", FORMATS[1:])
 @virtual
 async def test_conversation_crosses_every_codec_chain(audio_format: str, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from tests.support.virtual import virtual
 from tests.support.world import world
 
 
+@pytest.mark.slow  # several whole conversations
 @pytest.mark.parametrize("fast", [pytest.param(True, id="fast"), pytest.param(False, id="plain")])
 @virtual
 async def test_a_call_ends_the_same_on_both_paths(fast: bool, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 
+@pytest.mark.slow  # a process full of secrets is started
 @pytest.mark.parametrize(("style", "seed", "count"), [("json", 1, 200), ("console", 2, 60)])
 def test_no_planted_secret_is_found(style: str, seed: int, count: int) -> None:
     command = [sys.executable, "-m", "tests.support.canary", "--seed", str(seed), "--log", style]

@@ -8,6 +8,7 @@ import pytest
 IN_ONE_PROCESS = ("forged_webhooks", "tokens", "races", "strangers", "documents")
 
 
+@pytest.mark.slow  # processes are started
 @pytest.mark.parametrize("proofs", [IN_ONE_PROCESS, ("memory",), ("process_races",)], ids=["one", "memory", "races"])
 def test_the_short_proof_holds(proofs: tuple[str, ...]) -> None:
     only = [argument for proof in proofs for argument in ("--only", proof)]
