@@ -79,7 +79,8 @@ def create_app(
         opened = store if store is not None else own_store
         assert opened is not None
         chores: list[asyncio.Task[None]] = []
-        vitals, live, breaker = Vitals(), LiveCalls(settings.server.max_calls), _breaker(settings)
+        vitals, breaker = Vitals(), _breaker(settings)
+        live = LiveCalls(settings.server.max_calls, grace_s=settings.server.min_drain_s)
         if own_store is not None:
             vitals.pulse = Pulse()
             chores.append(asyncio.create_task(vitals.pulse.beat(), name="pulse"))
@@ -135,7 +136,8 @@ async def drain(app: Starlette, settings: Settings) -> None:
     """Take no new call, serve on for the proxy's sake, and let live calls end: by themselves until the deadline."""
     service: Service = app.state.service
     live = service.live
-    service.stopping = live.draining = True
+    service.stopping = True
+    live.drain()
     await asyncio.sleep(settings.server.min_drain_s)  # a proxy must see "not ready" before the port closes
     log.info("drain_waiting", live_calls=len(live))
     try:

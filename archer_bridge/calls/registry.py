@@ -12,9 +12,11 @@ from archer_bridge.models import CallEnd
 class LiveCalls:
     """One entry a call; a call has one live stream."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, *, grace_s: float = 0.0) -> None:
+        """`grace_s`: how long calls are still taken once draining, for a proxy that has not seen it yet."""
         self.capacity = capacity
-        self.draining = False
+        self._grace_s = grace_s
+        self._closes_at: float | None = None
         self.totals = CallTotals()
         self._sessions: dict[str, CallSession | None] = {}
         self._released: dict[str, asyncio.Event] = {}
@@ -35,10 +37,29 @@ class LiveCalls:
         """Calls that had a stream, by outcome."""
         return self.totals.ended
 
+    def drain(self) -> None:
+        """Be not ready at once, and take no new call after the grace."""
+        if self._closes_at is None:
+            self._closes_at = asyncio.get_running_loop().time() + self._grace_s
+
+    def undrain(self) -> None:
+        """Take calls again."""
+        self._closes_at = None
+
+    @property
+    def draining(self) -> bool:
+        """Whether no new calls are wanted."""
+        return self._closes_at is not None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the grace of a drain is over."""
+        return self._closes_at is not None and asyncio.get_running_loop().time() >= self._closes_at
+
     @property
     def has_room(self) -> bool:
         """Whether one more call may be answered."""
-        return not self.draining and len(self._sessions) < self.capacity
+        return not self.is_closed and len(self._sessions) < self.capacity
 
     def reserve(self, call_sid: str) -> bool:
         """Take the call's place; False when it has a live stream already."""

@@ -97,7 +97,7 @@ async def calls(request: Request) -> Response:
 async def drain(request: Request) -> Response:
     """Take no new call; the process stays."""
     service = _service(request)
-    service.live.draining = True
+    service.live.drain()
     log.info("admin_drain", live_calls=len(service.live))
     return JSONResponse({"draining": True})
 
@@ -107,7 +107,7 @@ async def undrain(request: Request) -> Response:
     service = _service(request)
     if service.stopping:
         return JSONResponse({"error": "the process is stopping", "draining": True}, 409)
-    service.live.draining = False
+    service.live.undrain()
     log.info("admin_undrain", live_calls=len(service.live))
     return JSONResponse({"draining": False})
 

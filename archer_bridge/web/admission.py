@@ -41,7 +41,7 @@ class Admission:
         if call_sid in self.live:
             return None
         if not self.live.has_room:
-            return "draining" if self.live.draining else f"{len(self.live)} live calls"
+            return "draining" if self.live.is_closed else f"{len(self.live)} live calls"
         if self.per_number:
             same = sum(1 for session in self.live if session.row.from_number == number)
             if same >= self.per_number:

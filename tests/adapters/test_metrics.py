@@ -59,7 +59,7 @@ def late(board: Board) -> None:
 CASES: list[tuple[Callable[[Board], object], str, float]] = [
     (lambda b: b.live.reserve("CA1"), "bridge_calls_active", 1),
     (lambda b: setattr(b.live, "capacity", 9), "bridge_capacity", 9),
-    (lambda b: setattr(b.live, "draining", True), "bridge_draining", 1),
+    (lambda b: b.live.drain(), "bridge_draining", 1),
     (ended, "bridge_calls_total|completed", 1),
     (lambda b: ended(b, Outcome.VENDOR_LOST), "bridge_calls_total|vendor_lost", 1),
     (ended, "bridge_call_duration_seconds_sum", 1.5),

@@ -34,9 +34,25 @@ async def test_room(taken: list[str], draining: bool, room: bool) -> None:
     live = LiveCalls(2)
     for call_sid in taken:
         live.reserve(call_sid)
-    live.draining = draining
+    if draining:
+        live.drain()
 
     assert live.has_room is room
+
+
+@virtual
+async def test_a_proxy_that_has_not_seen_the_drain_is_still_served() -> None:
+    live = LiveCalls(2, grace_s=2.0)
+    live.drain()
+    await asyncio.sleep(1.5)
+    assert (live.draining, live.has_room) == (True, True)
+
+    live.drain()  # a second time changes nothing
+    await asyncio.sleep(0.5)
+    assert (live.is_closed, live.has_room) == (True, False)
+
+    live.undrain()
+    assert (live.draining, live.has_room) == (False, True)
 
 
 @virtual

@@ -95,7 +95,8 @@ async def test_drain_and_undrain(tmp_path: Path) -> None:
             listed = await client.get("/api/calls")
             await client.post("/api/undrain", headers=WRITE)
             afterwards = await client.get(ready)
-            here.service.stopping = here.service.live.draining = True
+            here.service.stopping = True
+            here.service.live.drain()
             too_late = await client.post("/api/undrain", headers=WRITE)
 
         assert (while_drained.status_code, while_drained.json()["reasons"]) == (503, ["draining"])

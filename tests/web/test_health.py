@@ -69,7 +69,7 @@ async def test_every_reason_is_named() -> None:
     app = create_app(SETTINGS, store=store, isolate_tools=False)
     async with app.router.lifespan_context(app):
         service = service_of(app)
-        service.live.draining = True
+        service.live.drain()
         service.live.reserve("CA1")
         store.refuses = True
         assert service.breaker is not None

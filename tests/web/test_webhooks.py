@@ -246,7 +246,7 @@ async def test_health_and_readiness(tmp_path: Path) -> None:
         assert (await get(here, "/healthz")).json()["status"] == "ok"
         assert (await get(here, "/readyz")).status_code == 200
 
-        here.service.live.draining = True
+        here.service.live.drain()
         assert (await get(here, "/healthz")).status_code == 200
         drained = await get(here, "/readyz")
         assert (drained.status_code, drained.json()["reasons"]) == (503, ["draining"])
