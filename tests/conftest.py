@@ -12,6 +12,9 @@ from hypothesis import settings
 settings.register_profile("archer", deadline=None)
 settings.load_profile("archer")
 
+WHOLE = {"world", "judged", "serve_process"}
+"""What a module imports whose tests run the whole product."""
+
 
 @pytest.fixture(autouse=True)
 def _log_is_configured_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -27,8 +30,11 @@ def _log_is_configured_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow ones, so that none of them is left for the end."""
+    """Begin with the slow ones, so that none of them is left for the end; mark those that run the whole product."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    for item in items:
+        if WHOLE & vars(item.module).keys():  # type: ignore[attr-defined]  # a function's
+            item.add_marker("whole")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -237,6 +237,7 @@ async def test_the_goodbye_is_heard_to_its_last_byte(tmp_path, how):
 
 
 @unhurried
+@pytest.mark.slow  # thirty whole calls
 @pytest.mark.parametrize("first", range(1, 31, 3))
 async def test_randomised_calls_are_heard_as_the_ledger_says(first):
     """Thirty of them; `python -m tests.prove.heard` places a thousand."""
