@@ -6,7 +6,7 @@ ended, or the caller spoke and the engine did not so much as notice. After `dead
 twice as long the agent's session is given up. One that broke off is filled for at once. While a tool runs nothing is
 given up, for tools have timeouts of their own, and the wait counts from the tool's end; a tool that is slow begins the
 filler early. The filler begins into silence only, does not talk over the caller, and goes on until the agent's audio is
-there or nobody waits any more.
+there or nobody waits any more. A sign of life, which any message of the engine is, puts giving it up off, once over.
 """
 
 from typing import Final
@@ -77,6 +77,8 @@ class Silence:
         """The agent's last sound, as the caller hears it."""
         self._agent_audio_at: float | None = None
         self._messages = 0
+        self._message_at = began
+        """When the engine was last seen to send anything."""
         self._looked_at = began
         self._voice_ended_at = began
         self._voiced_s = 0.0
@@ -95,7 +97,9 @@ class Silence:
             self._filler.stop()
             return NOTHING
         waited_s = 0.0 if since is None else moment.now - since
-        if waited_s >= 2 * self._dead_air_s and moment.is_ready and not moment.tools_running:
+        stalled_s = 0.0 if since is None else moment.now - max(since, self._message_at)
+        is_stalled = stalled_s >= 2 * self._dead_air_s or waited_s >= 4 * self._dead_air_s
+        if is_stalled and moment.is_ready and not moment.tools_running:
             return Remedy(lost=f"the agent said nothing for {waited_s:.1f} s")
         begun = "" if self._filler.is_running else self._why_fill(moment, waited_s)
         if begun:
@@ -117,7 +121,9 @@ class Silence:
         self._listen(moment)
 
     def _listen(self, moment: Moment) -> None:
-        """Notice whether the engine takes notice of the caller."""
+        """Notice whether the engine takes notice of the caller, and whether it lives."""
+        if moment.engine_messages != self._messages:
+            self._message_at = moment.now
         if moment.engine_messages != self._messages or self._is_agent_sounding(moment):
             self._messages = moment.engine_messages
             self._voiced_s = 0.0

@@ -175,3 +175,19 @@ def test_a_tool_that_ends_unasked_for_leaves_silence() -> None:
     watch.run(1.6, 30.0, always())
 
     assert (watch.played, watch.lost_at) == ([1.1], None)
+
+
+@pytest.mark.parametrize(
+    ("messages", "lost_at"),
+    [
+        pytest.param(lambda now: 1, 9.0, id="none"),
+        pytest.param(lambda now: 1 + (now >= 5.0), 13.0, id="one"),
+        pytest.param(lambda now: round(now), 17.0, id="again-and-again"),
+    ],
+)
+def test_a_sign_of_life_puts_giving_up_off_but_not_for_ever(messages: Callable[[float], int], lost_at: float) -> None:
+    """A tool called and answered between two looks is one; so is another session's beginning."""
+    watch = Watch().run(0, 30, lambda now: {"owed_since": 1.0, "engine_messages": messages(now)})
+
+    assert watch.lost_at == lost_at
+    assert watch.begun[0][0] <= 5.0 + 0.1
