@@ -10,6 +10,9 @@ SCENARIO ?= arranges_plan
 FUZZ_EXECUTIONS ?= 300000
 SOURCES := archer_bridge codecs tools tests
 
+# Tests start hundreds of processes; compiling for each of them would take minutes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help call test dev check format bench prove prove-security prove-reliability fuzz sbom clean
 .DEFAULT_GOAL := help
 
