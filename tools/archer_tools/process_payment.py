@@ -61,7 +61,7 @@ async def process_payment(
 
 
 def confirmation_of(key: str) -> str:
-    """Return the confirmation code of an arrangement, A-XXXXXX: the same for the same key."""
+    """Return the confirmation code of an arrangement, "A-" and six letters or digits: the same for the same key."""
     digest = hashlib.sha256(key.encode()).digest()
     return "A-" + "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:6])
 
