@@ -195,7 +195,6 @@ def _agent(
 
     return ArcherCallAgent(
         persona=Persona(**settings.agent.model_dump()),
-        allowed_tools=list(runner.tools),
         make_engine=resuming_agents(_agent_options(settings), dialer, resume, breaker),
         store=store,
         tools=runner,

@@ -1,7 +1,7 @@
 """Archer, the payment-arrangement agent: who speaks, what is allowed, and one call handled from start to end."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
@@ -92,7 +92,6 @@ class ArcherCallAgent:
     """Handles calls as Archer; one instance serves every call of the process."""
 
     persona: Persona
-    allowed_tools: Sequence[str]
     make_engine: EngineMaker
     store: Store
     tools: ToolRunner

@@ -27,7 +27,9 @@ def briefing(recall: Recall) -> str:
     """Return the instructions that are added for the rest of the call."""
     parts = [HEAD, STILL_TRUE if recall.same_tools else PROVE_AGAIN]
     if recall.tools:
-        lines = [f"- {one.tool}: {_result(one.status, one.result_json)}" for one in recall.tools]
+        # To a caller who must be verified again no detail is told, so the agent is not given one.
+        answers = [_result(one.status, one.result_json if recall.same_tools else "") for one in recall.tools]
+        lines = [f"- {one.tool}: {answer}" for one, answer in zip(recall.tools, answers, strict=True)]
         parts.append("\n".join(["Tools that ran so far, and what they answered:", *lines]))
     if recall.running:
         parts.append(UNANSWERED.format(names=", ".join(recall.running)))

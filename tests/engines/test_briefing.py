@@ -26,15 +26,18 @@ def test_the_conversation_is_what_was_heard_in_order() -> None:
     assert told.endswith("You: Hello there.\nCaller: My account ends in 4821.\nYou: Your balance …(interrupted)")
 
 
-@pytest.mark.parametrize(("same_tools", "rule"), [(True, STILL_TRUE), (False, PROVE_AGAIN)])
-def test_what_the_tools_answered_and_whether_it_holds(same_tools: bool, rule: str) -> None:
+@pytest.mark.parametrize(
+    ("same_tools", "rule", "verified"), [(True, STILL_TRUE, '{"verified":true}'), (False, PROVE_AGAIN, "(ok)")]
+)
+def test_what_the_tools_answered_and_whether_it_holds(same_tools: bool, rule: str, verified: str) -> None:
+    """A session that must verify the caller again is not told what only the verified may hear."""
     tools = [
         ToolMemory("verify_account", ToolStatus.OK, '{"verified":true}'),
         ToolMemory("process_payment", ToolStatus.UNKNOWN, ""),
     ]
     told = briefing(Recall(tools=tools, running=["process_payment"], same_tools=same_tools))
 
-    assert '- verify_account: {"verified":true}\n- process_payment: (unknown)' in told
+    assert f"- verify_account: {verified}\n- process_payment: (unknown)" in told
     assert "their answers did not reach you: process_payment." in told
     assert rule in told
     assert ({STILL_TRUE, PROVE_AGAIN} - {rule}).pop() not in told

@@ -172,7 +172,9 @@ async def _suffer(
         unready = status == 503 and "database" in body
         found += [
             Finding("not ready, and why", "database", body[:60] if status == 503 else str(status), unready),
-            Finding("payments asked for meanwhile", "refused", f"{len(told)} refused, {len(claimed)} later", True),
+            Finding(
+                "payments asked for meanwhile", "refused", f"{len(told)} refused, {len(claimed)} later", bool(told)
+            ),
             Finding("a new caller hears", "words", (newcomer.heard or ["nothing"])[0][:40], bool(newcomer.heard)),
         ]
     return [replace(finding, what=f"{name}: {finding.what}") for finding in found]
