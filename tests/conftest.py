@@ -8,8 +8,10 @@ import pytest
 import structlog
 from hypothesis import settings
 
-# A loaded machine is slow, and slowness is no falsifying example; pytest-timeout bounds each test.
-settings.register_profile("archer", deadline=None)
+# A loaded machine is slow, and slowness is no falsifying example; pytest-timeout bounds each test. Everybody tries the
+# same examples; `pytest --hypothesis-profile=search` looks for new ones, and what it finds becomes an @example.
+settings.register_profile("archer", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("archer")
 
 WHOLE = {"world", "judged", "serve_process"}

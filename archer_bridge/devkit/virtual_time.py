@@ -5,7 +5,9 @@ first looks for I/O that is ready now; that costs no virtual time, so a slow mac
 late. When nothing is ready, it waits for I/O in real time, but only for the gap divided by `max_speed`,
 and then moves the clock by the whole gap. I/O that arrives during that wait moves the clock by the time
 it really took, times `max_speed`, and never past the next timer. Threads wake the loop through its own
-socket and so count as I/O: what they do costs virtual time at the same rate.
+socket and so count as I/O. While a job of the loop's (`run_in_executor`, `to_thread`) is under way, the
+clock runs no faster than the real one: the loop knows that somebody is working, and a machine that is
+slow to give a thread its turn must not make a database look slow.
 
 The clock counts whole nanoseconds and starts at zero, so that timers fire at the very instant asked for.
 """
@@ -14,10 +16,12 @@ import asyncio
 import select
 import selectors
 import time
-from collections.abc import Coroutine, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Executor
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 DEFAULT_MAX_SPEED = 50.0
 _Ready = list[tuple[selectors.SelectorKey, int]]
@@ -28,6 +32,8 @@ class _VirtualSelector(selectors.BaseSelector):
 
     def __init__(self, max_speed: float) -> None:
         self.now_ns = 0
+        self.jobs = 0
+        """Those the loop has given to threads and waits for."""
         self._max_speed = max_speed
         self._selector = selectors.DefaultSelector()
 
@@ -39,10 +45,11 @@ class _VirtualSelector(selectors.BaseSelector):
         if timeout is None:  # no timer: only real I/O can wake the loop, and its time is unknown
             return self._selector.select(None)
         gap_ns = round(timeout * 1e9)
+        speed = min(1.0, self._max_speed) if self.jobs else self._max_speed
         started = time.monotonic_ns()
-        ready = self._wait(timeout / self._max_speed)
+        ready = self._wait(timeout / speed)
         if ready:
-            spent_ns = round((time.monotonic_ns() - started) * self._max_speed)
+            spent_ns = round((time.monotonic_ns() - started) * speed)
             gap_ns = min(gap_ns, spent_ns)
         self.now_ns += gap_ns
         return ready
@@ -94,6 +101,18 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
         return self._clock.now_ns / 1e9
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """Give a job to a thread; the clock keeps to real time until it is done."""
+        job = super().run_in_executor(executor, func, *args)
+        self._clock.jobs += 1
+        job.add_done_callback(self._job_done)
+        return job
+
+    def _job_done(self, _: asyncio.Future[Any]) -> None:
+        self._clock.jobs -= 1
 
 
 def run(coro: Coroutine[Any, Any, T], *, max_speed: float = DEFAULT_MAX_SPEED, debug: bool | None = None) -> T:

@@ -121,7 +121,8 @@ def test_a_speech_file_that_is_none_is_refused_before_anything_is_drawn(tmp_path
     pytest.importorskip("matplotlib", reason="PICTURES ARE NOT TESTED: install the [bench] extra")
     bad = tmp_path / "bad.wav"
     bad.write_bytes(b"no wave at all")
-    result = CliRunner().invoke(app, ["bench", "--speech", str(bad), "--plot", str(tmp_path)])
+    wide = CliRunner(env={"COLUMNS": "400"})  # the path must not be broken in two
+    result = wide.invoke(app, ["bench", "--speech", str(bad), "--plot", str(tmp_path)])
 
     assert result.exit_code == 2
     assert "bad.wav" in result.output

@@ -92,7 +92,7 @@ def cartesia(monkeypatch) -> Iterator[str]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     context = serving(create_simulator())
-    served = asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result(10)
+    served = asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result(30)
     monkeypatch.setenv("CARTESIA_API_KEY", DEFAULT_API_KEY)
     monkeypatch.setenv("CARTESIA_AGENT_ID", PRESET_AGENT_ID)
     monkeypatch.setenv("ARCHER_CARTESIA__REST_URL", served.http_url)

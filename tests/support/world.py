@@ -76,8 +76,11 @@ class World:
         await self.service.agent.keeper.close(60)
 
     async def call(self, script: CallerScript, number: str = DANA, options: PhoneOptions | None = None) -> CallReport:
-        """Place one call to its end."""
-        return await self.phone(number, options).call(script)
+        """Place one call to its end, and to its record's."""
+        report = await self.phone(number, options).call(script)
+        await self.service.live.wait_released(report.call_sid, 60)
+        await self.service.agent.keeper.close(60)
+        return report
 
 
 def settings_for(simulator: Served, database: str, **changes: str) -> Settings:

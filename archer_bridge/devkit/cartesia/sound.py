@@ -61,7 +61,8 @@ class Decoder:
         self._rest = data[whole:]
         samples = np.frombuffer(data[:whole], self._wide).astype(np.float64)
         scale = 1 / 65536 if self._wide.kind == "i" else 32767.0
-        scaled = np.nan_to_num(samples * scale)
+        with np.errstate(all="ignore"):  # a float may be infinite, or no number at all
+            scaled = np.nan_to_num(samples * scale)
         return np.clip(np.rint(scaled), -32768, 32767).astype("<i2").tobytes()
 
 

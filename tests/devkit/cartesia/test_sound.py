@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from archer_bridge.devkit.cartesia.sound import STT_ENCODINGS, Decoder, Encoder, Listener, utterances
@@ -82,6 +82,8 @@ async def test_a_listener_hears_again_after_a_flush() -> None:
     data=st.binary(max_size=400),
     cuts=st.lists(st.integers(0, 400), max_size=5),
 )
+@example(encoding="pcm_f16le", data=b"\x00\x00\x00\x00\x01|", cuts=[])  # a signalling NaN
+@example(encoding="pcm_f32le", data=b"\xff\xff\x7f\x7f\x00\x00\x80\xff", cuts=[])  # the largest number, -infinity
 def test_decoding_does_not_depend_on_the_cuts(encoding: str, data: bytes, cuts: list[int]) -> None:
     whole, pieces = Decoder(encoding, 16000), Decoder(encoding, 16000)
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]

@@ -140,4 +140,6 @@ def right_outcomes(plan: Plan) -> frozenset[Outcome]:
         allowed |= DONE
     if plan.wants_human and "gone-at-payment" in plan:
         allowed |= DONE
+    if "wrong-details" in plan and plan.refused:  # an attempt that was refused is none
+        allowed |= DONE
     return allowed | STRUCK | (GONE if "no-stop" in plan else frozenset())

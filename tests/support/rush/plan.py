@@ -34,7 +34,7 @@ class Plan:
     said_done: list[str] = field(default_factory=list)
     """Confirmations that the vendor was told."""
     refused: list[str] = field(default_factory=list)
-    """Error codes that the payment was answered with."""
+    """Error codes that the payment, or a verification with wrong details, was answered with."""
     documents: list[str] = field(default_factory=list)
     """What each TwiML told Twilio to do, in order."""
     heard: list[str] = field(default_factory=list)

@@ -171,7 +171,10 @@ class Session(asyncio.Protocol):
         if "wrong-details" in plan:
             for _ in range(2):
                 said = await self._tool("verify_account", account_last_4="0000", postal_code="00000")
-                bridge_ends_it = '"attempts_left":0' in said["result"].replace(" ", "")
+                answer = json.loads(said["result"])
+                if said["is_error"]:  # the record was away: what cannot be counted is not tried
+                    plan.refused.append(answer["error"]["code"])
+                bridge_ends_it = answer.get("attempts_left") == 0
         elif plan.wants_human:
             said = await self._tool("transfer_to_human", reason="asked for a person")
             bridge_ends_it = not said["is_error"]
