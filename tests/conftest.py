@@ -32,11 +32,20 @@ def _log_is_configured_anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow ones, so that none of them is left for the end; mark those that run the whole product."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Let every worker begin with its share of the slow ones, the slowest first; mark those of the whole product."""
     for item in items:
         if WHOLE & vars(item.module).keys():  # type: ignore[attr-defined]  # a function's
             item.add_marker("whole")
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    slow.sort(key=lambda item: item.get_closest_marker("timeout") is None)  # who needs more than a minute says so
+    rest = [item for item in items if not item.get_closest_marker("slow")]
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = -(-len(rest) // workers)  # xdist gives each worker one piece of the list
+    items[:] = [
+        item
+        for number in range(workers)
+        for item in (*slow[number::workers], *rest[number * share : (number + 1) * share])
+    ]
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
