@@ -11,6 +11,7 @@ from hypothesis import settings
 # A loaded machine is slow, and slowness is no falsifying example; pytest-timeout bounds each test. Everybody tries the
 # same examples; `pytest --hypothesis-profile=search` looks for new ones, and what it finds becomes an @example.
 settings.register_profile("archer", deadline=None, derandomize=True)
+settings.register_profile("brief", deadline=None, derandomize=True, max_examples=20)
 settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("archer")
 
