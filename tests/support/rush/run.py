@@ -163,12 +163,17 @@ class Rush:
             f"SELECT call_sid FROM calls WHERE state <> 'ended' {waits}",
             "SELECT key FROM tool_calls WHERE status = 'started'",
         )
+        waited_for = ""
         while loop.time() - began < 2 * SETTLE_S:
-            open_rows = [row for query in queries for row in await record.ask(query)]
-            if not open_rows and (await bridge.footprint()).tasks <= before.tasks:
+            open_rows = [str(name) for query in queries for (name,) in await record.ask(query)]
+            tasks = (await bridge.footprint()).tasks
+            if not open_rows and tasks <= before.tasks:
                 break
+            faults = ["+".join(plan.faults) for row in open_rows if (plan := self.plans.get(row))]
+            waited_for = f"{len(open_rows)} rows {faults[:3]}, {tasks} tasks"
             await asyncio.sleep(0.2)
         took = loop.time() - began
+        print(f"at rest after {took:.1f} s; waited last for {waited_for or 'nothing'}")
         while self._size.kills and await record.ask("SELECT 1 FROM calls WHERE state <> 'ended'"):
             if loop.time() - began > TOKENS_OVER_S:
                 break  # said by the judge
