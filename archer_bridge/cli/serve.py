@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from pathlib import Path
@@ -74,9 +75,19 @@ async def _serve(settings: Settings) -> None:
     sockets = bind(settings.server.host, settings.server.port, "server")
     side_sockets = bind(settings.admin.host, settings.admin.port, "admin") if settings.admin.enabled else []
     async with app.router.lifespan_context(app):
+        keep_startup()
         main = DrainServer(server_config(app), name="public", drain=lambda: drain(app, settings))
         side = SideServer(server_config(create_admin(app, settings)), name="admin") if side_sockets else None
         await serve_both(main, sockets, side, side_sockets)
+
+
+def keep_startup() -> None:
+    """Take everything there is now out of the garbage collector's sight: modules and schemas stay for good.
+
+    To look through them takes 80 ms, in which no call's audio moves.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _serve_reloading(settings: Settings) -> None:
