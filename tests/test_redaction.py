@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archer_bridge import redaction
 from archer_bridge.redaction import MASK, numbers, redact, redact_heard, redact_json, redact_value
 from tests.support.planted import harmless, planted
 
@@ -102,6 +103,20 @@ def test_half_a_secret_that_was_heard_is_a_secret() -> None:
 
 def test_what_was_heard_is_redacted_by_itself_when_it_is_no_beginning() -> None:
     assert redact_heard("hello", "cvv 123") == ("hello", "cvv ***")
+
+
+def test_only_clean_short_texts_are_remembered_and_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    remembered: set[str] = set()
+    monkeypatch.setattr(redaction, "_clean", remembered)
+    for text in ("incoming", "card 4111 1111 1111 1111", "long " * 20):
+        redact(text)
+        redact(text)
+    few = set(remembered)
+    for number in range(10_000):
+        redact(f"route {number}")
+
+    assert few == {"incoming"}
+    assert len(remembered) <= 4096
 
 
 def test_values_keep_their_shape() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 _PATTERNS = (
     ("<param", re.compile(r"<Parameter\b[^>]*?\bvalue=(?:\"(?P<a>[^\"]*)\"|'(?P<b>[^']*)')", re.IGNORECASE)),
@@ -43,6 +44,7 @@ _SECRET_KEYS = re.compile(
 )
 
 
+@lru_cache(maxsize=1024)
 def is_secret_name(name: str) -> bool:
     """Whether a value under this name is secret whatever it looks like."""
     return _SECRET_KEYS.fullmatch(name) is not None
