@@ -49,6 +49,8 @@ RECORDS_DRAIN_S = 10.0
 """A database that is away for longer when the process ends costs the outcomes it has not taken."""
 ASKED_WITHIN_S = 0.9
 """After the last call was hung up: the process ends within a second of it."""
+LEAVE_S = 15.0
+"""Every session has left the line by then: its record is waited for, and its peers, for seconds at most."""
 HOPELESS_AFTER_S = 45.0
 """More than a stream token is good for after its time, with clocks that differ."""
 TOOLS_DRAIN_S = 70.0
@@ -145,15 +147,15 @@ async def drain(app: Starlette, settings: Settings) -> None:
             await live.wait_empty()
     except TimeoutError:
         log.warning("drain_deadline", live_calls=len(live))
-        sessions = list(live)
-        service.will_ask(session.row.call_sid for session in sessions)
-        for session in sessions:
-            session.end_now(Outcome.DRAINED, "the bridge is restarting")
-        await live.wait_empty()
-        with contextlib.suppress(TimeoutError):  # Twilio asks at once, and hears the goodbye that it is to speak
+        live.end_all(Outcome.DRAINED, "the bridge is restarting")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                await live.wait_empty()
+    if service.unanswered:
+        with contextlib.suppress(TimeoutError):  # Twilio asks at once, and is told what follows: words, or a transfer
             async with asyncio.timeout(ASKED_WITHIN_S):
                 await service.all_asked.wait()
-    log.info("drained")
+    log.info("drained", live_calls=len(live))
 
 
 def tool_limits(settings: Settings, *, isolate: bool) -> ToolLimits:

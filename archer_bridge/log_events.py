@@ -67,7 +67,7 @@ EVENTS: Final[Mapping[str, Mapping[str, str]]] = {
     "call_failed": {"error": "A bug ended this call, with its traceback; other calls go on."},
     "call_ended": {
         "info": "The one canonical line of a call: outcome, reason and every number.",
-        "warning": "A caller heard the busy message: a limit on calls was reached, or a drain is on.",
+        "warning": "A caller heard the busy message: a limit was reached, a drain is on, or the breaker is open.",
     },
     # tools
     "tool_called": {"info": "The agent asked for a tool."},
@@ -75,8 +75,10 @@ EVENTS: Final[Mapping[str, Mapping[str, str]]] = {
     "tool_finished_unheard": {"info": "A tool finished after its call had ended; the row has its result."},
     "tool_resent": {"info": "The agent asked again for a call that was answered: it got the same answer."},
     "tool_timeout": {"warning": "A tool took longer than its limit; the agent was told."},
-    "tool_late": {"error": "A tool with a side effect took longer than its limit and goes on; its row stays open."},
-    "tool_abandoned": {"error": "A tool was still running when the process had to exit; its row becomes unknown."},
+    "tool_late": {"error": "A side effect took longer than its limit and goes on; its row is unknown until it ends."},
+    "tool_abandoned": {
+        "error": "A side effect still ran a minute after its limit: it is given up, its row stays unknown."
+    },
     "tool_crashed": {"error": "A tool raised something unexpected, with its traceback; the agent got an error."},
     "tool_backlog_full": {"warning": "The agent asks for more tools at once than tools.per_call allows to wait."},
     "tool_record_failed": {
@@ -88,9 +90,9 @@ EVENTS: Final[Mapping[str, Mapping[str, str]]] = {
     "store_opened": {"info": "The database, its version, and whether SQLite's WAL-reset bug is in it."},
     "store_unavailable": {"error": "The database cannot be written; live calls go on, payment tools refuse."},
     "store_recovered": {"info": "The database takes writes again."},
-    "store_row_dropped": {"error": "One row of a transcript or timeline could not be written and is lost."},
+    "store_row_dropped": {"error": "Rows of transcripts or timelines are lost; the first and each thousandth is told."},
     "store_closed_untidily": {"warning": "The database did not close cleanly; nothing acknowledged is lost."},
-    "record_failed": {"error": "A call's row could not be written; it is tried again while the process lives."},
+    "record_failed": {"error": "The record was away; outcomes and leases are tried again, the rest is done without."},
     "record_late": {
         "info": "A call's row was written after tries that failed; recorded says whether it is this outcome."
     },

@@ -113,8 +113,10 @@ class MemoryStore:
         return True
 
     async def reopen_call(self, call_sid: str, *, at_most: int) -> CallRow | None:
-        """Let a call whose stream is gone wait for another one."""
+        """Let a call whose stream is gone wait for another one; asked once more, the answer is the same."""
         row = self._calls.get(call_sid)
+        if row is not None and row.state is CallState.CREATED and row.answered_at is not None:
+            return row
         if row is None or not allowed(row.state, CallState.CREATED) or self._reopened[call_sid] >= at_most:
             return None
         self._reopened[call_sid] += 1

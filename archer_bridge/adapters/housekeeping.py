@@ -29,22 +29,30 @@ PURGE_EVERY_S = 3600.0
 async def settle_orphans(store: SqlStore, vitals: Vitals) -> None:
     """End calls and mark tool rows whose process died; harmless at any time."""
     found = await store.recover()
-    vitals.orphans += len(found.calls)
+    vitals.orphans += len(found.orphans)
     if found.calls or found.tools:
-        log.warning("orphans_settled", calls=len(found.calls), tool_rows=len(found.tools))
+        log.warning("orphans_settled", calls=len(found.calls), orphans=len(found.orphans), tool_rows=len(found.tools))
 
 
 async def keep_house(store: SqlStore, vitals: Vitals) -> None:
-    """Renew this process's leases and settle others' orphans until cancelled; a failing store is tried again."""
+    """Renew this process's leases and settle others' orphans until cancelled; whatever fails is tried again.
+
+    The leases come first: what only the metrics want must not keep others from seeing that this process lives.
+    """
     while True:
+        pause_s = RENEW_EVERY_S
         try:
-            vitals.unknown_tools = await store.count_tools(ToolStatus.UNKNOWN)
-            await asyncio.sleep(RENEW_EVERY_S)
             await store.renew_leases()
             await settle_orphans(store, vitals)
-        except StoreError as error:
+            async with asyncio.timeout(RENEW_EVERY_S):
+                vitals.unknown_tools = await store.count_tools(ToolStatus.UNKNOWN)
+        except (StoreError, TimeoutError) as error:
             log.error("record_failed", what="leases", error=str(error))
-            await asyncio.sleep(RETRY_S)
+            pause_s = RETRY_S
+        except Exception:  # a bug of ours must not cost live calls their leases
+            log.exception("record_failed", what="leases")
+            pause_s = RETRY_S
+        await asyncio.sleep(pause_s)
 
 
 async def purge_record(store: SqlStore, kept: RetentionSettings) -> Purged:

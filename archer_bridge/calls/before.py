@@ -16,6 +16,17 @@ class Before:
     recall: Recall
 
 
+UNKNOWN_TURNS = 100_000
+"""More turns than a call has: those of an earlier stream that cannot be read are not written over."""
+
+
+def unread(row: CallRow) -> Before:
+    """Return what is known of the earlier streams where the record cannot be read just now."""
+    began = row.answered_at or datetime.now(UTC)
+    recall = Recall(last_turn=UNKNOWN_TURNS, same_tools=False)
+    return Before((datetime.now(UTC) - began).total_seconds(), recall)
+
+
 async def before_this_stream(store: Store, row: CallRow) -> Before:
     """Read what happened on the call's earlier streams.
 

@@ -84,8 +84,8 @@ class Ending:
         """Return once the verdict is given."""
         await self._is_given.wait()
 
-    def give(self, outcome: Outcome, reason: str) -> None:
-        """Give the verdict, if there is none yet."""
+    def give(self, outcome: Outcome, reason: str, **facts: Any) -> None:
+        """Give the verdict, if there is none yet; `facts` are kept beside the call's numbers."""
         if self._end is None:
             now = self._clock()
             try:
@@ -93,7 +93,7 @@ class Ending:
             except Exception:  # the session's edge: a call whose sums fail ends all the same
                 self._log.exception("call_failed", outcome=outcome.value)
                 numbers = {}
-            self._end = CallEnd(outcome, reason, round((now - self._began) * 1000), numbers)
+            self._end = CallEnd(outcome, reason, round((now - self._began) * 1000), {**numbers, **facts})
             self._is_given.set()
 
     def failed(self, error: Exception) -> None:
@@ -115,14 +115,18 @@ class Ending:
         reason = f"the stream's socket closed ({closed.code})"
         if closed.code == SERVICE_RESTART:
             self.give(Outcome.DRAINED, "the bridge was stopped")
-        elif closed.code in NO_CLOSE_CODE and self.farewell is None:
+        elif closed.code in NO_CLOSE_CODE:
             self.broke_off(reason)
         else:
             self.caller_left(reason)
 
     def broke_off(self, reason: str) -> None:
-        """The stream is gone, and Twilio did not say that the caller is."""
-        if not self.is_given:
+        """The stream is gone, and Twilio did not say that the caller is: what a farewell has promised is done."""
+        if self.is_given:
+            return
+        if self.farewell is not None:
+            self.farewell_over()
+        else:
             self.is_broken_off = True
             self.give(Outcome.CALLER_HANGUP, reason)
 
@@ -160,8 +164,9 @@ class Ending:
         assert self.farewell is not None
         effect = self.farewell.effect
         if isinstance(effect, Transfer):
-            self._store.note(self._call_sid, "transfer", {"to": effect.to, "announce": effect.announce})
-            self.give(Outcome.TRANSFERRED, effect.reason or "transfer to a person")
+            wanted = {"to": effect.to, "announce": effect.announce}
+            self._store.note(self._call_sid, "transfer", wanted)
+            self.give(Outcome.TRANSFERRED, effect.reason or "transfer to a person", transfer=wanted)
         else:
             self.give(effect.outcome, effect.reason)
 

@@ -44,7 +44,10 @@ class Line:
         up, down = plan(MULAW_8K, theirs), plan(theirs, MULAW_8K)
         self.routes = {"route_up": str(up), "route_down": str(down)}
         self.playout = Playout()
-        self.transcript = Transcript(self.playout, began=clock() if began is None else began, emit=on_turn)
+        opened = clock()
+        self.transcript = Transcript(
+            self.playout, began=opened if began is None else began, opened=opened, emit=on_turn
+        )
         self.downlink = Downlink(
             stream,
             caller,

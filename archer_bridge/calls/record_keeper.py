@@ -94,8 +94,8 @@ class RecordKeeper:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_RETRY_S)
             tries += 1
+        recorded = recorded or await self._has_outcome(call_sid, verdict.end)
         if tries > 1:
-            recorded = recorded or await self._has_outcome(call_sid, verdict.end)
             log.info("record_late", call_sid=call_sid, tries=tries, recorded=recorded)
         if recorded:
             self._ended(verdict.end)
@@ -115,7 +115,7 @@ class RecordKeeper:
             return False
 
     async def _has_outcome(self, call_sid: str, end: CallEnd) -> bool:
-        """Whether an earlier try reached the database although its answer was lost."""
+        """Whether an earlier try, of this or of the store's own, reached the database although its answer was lost."""
         try:
             row = await self._store.get_call(call_sid)
         except StoreError:

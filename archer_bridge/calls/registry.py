@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 from archer_bridge.calls.session import CallSession
 from archer_bridge.calls.totals import CallTotals
-from archer_bridge.models import CallEnd
+from archer_bridge.models import CallEnd, Outcome
+
+PROMISED_S = 5.0
+"""An answered call keeps its place for so long until its stream comes, which takes Twilio a fraction of a second."""
 
 
 class LiveCalls:
-    """One entry a call; a call has one live stream."""
+    """One entry a call; a call has one live stream. An answered call has its place before the stream is there."""
 
     def __init__(self, capacity: int, *, grace_s: float = 0.0) -> None:
         """`grace_s`: how long calls are still taken once draining, for a proxy that has not seen it yet."""
@@ -19,6 +22,8 @@ class LiveCalls:
         self._closes_at: float | None = None
         self.totals = CallTotals()
         self._sessions: dict[str, CallSession | None] = {}
+        self._promised: dict[str, tuple[str, asyncio.TimerHandle]] = {}
+        self._last_word: tuple[Outcome, str] | None = None
         self._released: dict[str, asyncio.Event] = {}
         self._empty = asyncio.Event()
         self._empty.set()
@@ -59,7 +64,29 @@ class LiveCalls:
     @property
     def has_room(self) -> bool:
         """Whether one more call may be answered."""
-        return not self.is_closed and len(self._sessions) < self.capacity
+        return not self.is_closed and len(self._sessions) + len(self._promised) < self.capacity
+
+    def of_number(self, number: str) -> int:
+        """How many live and promised calls come from this number."""
+        live = sum(1 for session in self if session.row.from_number == number)
+        return live + sum(1 for promised, _ in self._promised.values() if promised == number)
+
+    def promise(self, call_sid: str, number: str) -> None:
+        """The call was answered: it has a place until its stream comes, or does not."""
+        self.forget(call_sid)
+        late = asyncio.get_running_loop().call_later(PROMISED_S, self.forget, call_sid)
+        self._promised[call_sid] = (number, late)
+        self._empty.clear()
+
+    def forget(self, call_sid: str) -> None:
+        """No stream is expected for the call any more."""
+        if (promise := self._promised.pop(call_sid, None)) is not None:
+            promise[1].cancel()
+            self._look_around()
+
+    def is_promised(self, call_sid: str) -> bool:
+        """Whether a stream is expected for the call."""
+        return call_sid in self._promised
 
     def reserve(self, call_sid: str) -> bool:
         """Take the call's place; False when it has a live stream already."""
@@ -67,11 +94,20 @@ class LiveCalls:
             return False
         self._sessions[call_sid] = None
         self._empty.clear()
+        self.forget(call_sid)
         return True
 
     def add(self, session: CallSession) -> None:
-        """Put the session in its reserved place."""
+        """Put the session in its reserved place; it ends at once when all have had to."""
         self._sessions[session.row.call_sid] = session
+        if self._last_word is not None:
+            session.end_now(*self._last_word)
+
+    def end_all(self, outcome: Outcome, reason: str) -> None:
+        """End every call that is live, and every one that still comes."""
+        self._last_word = (outcome, reason)
+        for session in list(self):
+            session.end_now(outcome, reason)
 
     def note_end(self, end: CallEnd) -> None:
         """Count a call that ended."""
@@ -86,7 +122,10 @@ class LiveCalls:
         self._sessions.pop(call_sid, None)
         if (released := self._released.pop(call_sid, None)) is not None:
             released.set()
-        if not self._sessions:
+        self._look_around()
+
+    def _look_around(self) -> None:
+        if not self._sessions and not self._promised:
             self._empty.set()
 
     async def wait_released(self, call_sid: str, timeout_s: float) -> bool:
@@ -101,5 +140,5 @@ class LiveCalls:
         return True
 
     async def wait_empty(self) -> None:
-        """Return once no call is live."""
+        """Return once no call is live, and no stream of an answered one is expected."""
         await self._empty.wait()

@@ -198,6 +198,13 @@ class CallSession:
         """The agent broke off, and the next session is not there yet."""
         return self._life.is_lost
 
+    @property
+    def is_asked_about(self) -> bool:
+        """Whether Twilio asks what follows: the caller was still there when the stream ended, as far as we know."""
+        return self.ending.is_given and (
+            self.ending.is_broken_off or self.ending.verdict.outcome is not Outcome.CALLER_HANGUP
+        )
+
     def end_now(self, outcome: Outcome, reason: str) -> None:
         """End the call from outside: the operator, or the end of a drain."""
         self.ending.give(outcome, reason)
@@ -230,7 +237,9 @@ class CallSession:
         self._life.lost(reason)
 
     def tool_called(self, event: ToolCalled) -> None:
-        """The agent asks for a tool: off it goes, beside the audio."""
+        """The agent asks for a tool: off it goes, beside the audio; a call that has its outcome begins nothing new."""
+        if self.ending.is_given:
+            return
         self._log.info("tool_called", tool=event.request.name, tool_call_id=event.request.tool_call_id)
         self._life.tool_called(event.request)
         self.tools.submit(event.request)

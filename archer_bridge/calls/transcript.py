@@ -58,9 +58,11 @@ class _AgentTurn:
 
 
 class Transcript:
-    """One call's turns. Times are seconds of the call's clock; `began` is the stream's start on it."""
+    """One call's turns. Times are seconds of one clock; on it the call `began` and this stream of it was `opened`."""
 
-    def __init__(self, playout: Playout, *, began: float, emit: Callable[[Turn], None]) -> None:
+    def __init__(
+        self, playout: Playout, *, began: float, emit: Callable[[Turn], None], opened: float | None = None
+    ) -> None:
         self.first_heard_at: float | None = None
         self.last_turn = 0
         """The highest number of a turn so far."""
@@ -70,6 +72,7 @@ class Transcript:
         """The part of each that this bridge added."""
         self._playout = playout
         self._began = began
+        self._opened = began if opened is None else opened
         self._emit = emit
         self._open: _AgentTurn | None = None
         self._ended: list[_AgentTurn] = []
@@ -82,7 +85,7 @@ class Transcript:
     @property
     def first_heard_ms(self) -> float | None:
         """From the stream's start to the first agent audio heard."""
-        return None if self.first_heard_at is None else self._ms(self.first_heard_at)
+        return None if self.first_heard_at is None else round((self.first_heard_at - self._opened) * 1000, 1)
 
     @property
     def agent_turn_open(self) -> bool:

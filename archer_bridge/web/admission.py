@@ -33,23 +33,32 @@ class Admission:
     _told: tuple[date, str] = (date.min, "")
 
     async def refusal(self, call_sid: str, number: str) -> str | None:
-        """Return why this call is not answered, or None; a call that is live already is never refused.
+        """Return why this call is not answered; None: it has its place, until its stream comes or does not.
+
+        A call that is live already, or was answered a moment ago, is never refused.
 
         Raises:
             StoreError: the record cannot be read, and there is a budget.
         """
-        if call_sid in self.live:
+        if call_sid in self.live or self.live.is_promised(call_sid):
             return None
-        if not self.live.has_room:
-            return "draining" if self.live.is_closed else f"{len(self.live)} live calls"
-        if self.per_number:
-            same = sum(1 for session in self.live if session.row.from_number == number)
-            if same >= self.per_number:
-                return f"{same} live calls of this number"
+        if (full := self._full(number)) is not None:
+            return full
         if self.daily_minutes and (over := await self._over_budget()) is not None:
             return over
+        # Once more, for others may have come meanwhile; from here on nothing is waited for.
+        if (full := self._full(number)) is not None:
+            return full
         if self.breaker is not None and not self.breaker.admits(call_sid):
             return "the engine is in trouble"
+        self.live.promise(call_sid, number)
+        return None
+
+    def _full(self, number: str) -> str | None:
+        if not self.live.has_room:
+            return "draining" if self.live.is_closed else f"{len(self.live)} live calls"
+        if self.per_number and (same := self.live.of_number(number)) >= self.per_number:
+            return f"{same} live calls of this number"
         return None
 
     async def _over_budget(self) -> str | None:

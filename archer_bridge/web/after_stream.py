@@ -35,6 +35,9 @@ async def what_follows(service: Service, call_sid: str, *, our_number: str, call
         StoreError: the record cannot be read or written, and this process knows no verdict.
     """
     session = service.live.session(call_sid)
+    if session is None and call_sid in service.live:  # another stream of the call is just proving itself
+        service.gate.refuse("webhook", "live_stream", call_sid=call_sid)
+        return twiml.nothing()
     if session is not None and not session.ending.has_verdict and not await _let_go(service, session):
         service.gate.refuse("webhook", "live_stream", call_sid=call_sid)
         return twiml.nothing()
@@ -45,10 +48,8 @@ async def what_follows(service: Service, call_sid: str, *, our_number: str, call
             return answers.apology(service)
         if row.outcome is None:
             return await _another_stream(service, row)
-        outcome = row.outcome
-    else:
-        outcome = end.outcome
-    return answers.after(service, outcome, our_number=our_number, caller_waits=caller_waits)
+        end = CallEnd(row.outcome, row.reason or "", numbers=row.numbers)
+    return answers.after(service, end, our_number=our_number, caller_waits=caller_waits)
 
 
 async def _let_go(service: Service, session: CallSession) -> bool:

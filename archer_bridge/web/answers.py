@@ -5,7 +5,7 @@ import time
 
 from starlette.responses import Response
 
-from archer_bridge.models import CallRow, Outcome
+from archer_bridge.models import CallEnd, CallRow, Outcome
 from archer_bridge.protocols import twiml
 from archer_bridge.web.context import Service
 
@@ -67,19 +67,26 @@ def apology(service: Service) -> str:
     return twiml.say_and_hang_up(SORRY, language=service.language)
 
 
-def after(service: Service, outcome: Outcome, *, our_number: str, caller_waits: bool) -> str:
-    """Return the TwiML that follows a call's outcome.
+def after(service: Service, end: CallEnd, *, our_number: str, caller_waits: bool) -> str:
+    """Return the TwiML that follows a call's end.
 
     Args:
         service: the service.
-        outcome: of the call.
+        end: how the call ended; a transfer's number and announcement are beside its numbers.
         our_number: shown to a person whom the call is transferred to.
         caller_waits: Twilio says that the caller is still on the line.
     """
-    if outcome is Outcome.TRANSFERRED and service.transfer_to:
-        url = action_url(service)
-        return twiml.transfer(service.transfer_to, action_url=url, caller_id=our_number, language=service.language)
-    words = WORDS.get(outcome, "")
-    if outcome is Outcome.CALLER_HANGUP and caller_waits:
+    wanted = end.numbers.get("transfer") or {}
+    to = wanted.get("to") or service.transfer_to
+    if end.outcome is Outcome.TRANSFERRED and to:
+        return twiml.transfer(
+            to,
+            action_url=action_url(service),
+            caller_id=our_number,
+            announce=wanted.get("announce", ""),
+            language=service.language,
+        )
+    words = WORDS.get(end.outcome, "")
+    if end.outcome is Outcome.CALLER_HANGUP and caller_waits:
         words = SORRY  # the line was dead, not the caller
     return twiml.say_and_hang_up(words, language=service.language)

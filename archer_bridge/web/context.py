@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,20 +56,28 @@ class Service:
     stream_resumes: int = 2
     """How often a call goes on with another stream."""
     unanswered: set[str] = field(default_factory=set)
-    """Calls that we hung up and Twilio has still to ask about: they hear their goodbye from us then."""
+    """Calls that ended in a drain and Twilio has still to ask about: they hear their goodbye from us then."""
     all_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    _asked_early: set[str] = field(default_factory=set)
+    """Asked about in a drain before their session had left the line."""
     stopping: bool = False
     """The process was told to end: no undrain any more."""
     unauthenticated: int = 0
     """Sockets that have not proved themselves yet."""
 
-    def will_ask(self, call_sids: Iterable[str]) -> None:
-        """Expect Twilio's question what follows."""
-        self.unanswered.update(call_sids)
-        self.all_asked.clear()
+    def left(self, call_sid: str) -> None:
+        """The call has left the line; a process that is to end stays for Twilio's question what follows."""
+        session = self.live.session(call_sid)
+        if self.stopping and session is not None and session.is_asked_about and call_sid not in self._asked_early:
+            self.unanswered.add(call_sid)
+            self.all_asked.clear()
+        self._asked_early.discard(call_sid)
+        self.live.release(call_sid)
 
     def asked(self, call_sid: str) -> None:
         """Twilio asks what follows."""
+        if self.stopping and call_sid in self.live:
+            self._asked_early.add(call_sid)
         self.unanswered.discard(call_sid)
         if not self.unanswered:
             self.all_asked.set()

@@ -7,7 +7,8 @@ changes no call's record.
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 import structlog
 from starlette.routing import WebSocketRoute
@@ -15,12 +16,13 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from archer_bridge.adapters.fast_server import CallerSocket, caller_socket
-from archer_bridge.calls.before import before_this_stream
+from archer_bridge.calls.before import before_this_stream, unread
+from archer_bridge.calls.record_keeper import Verdict
 from archer_bridge.engines.archer import CallContext
 from archer_bridge.errors import StoreError
 from archer_bridge.log import is_debug
 from archer_bridge.log_raw import ShownSocket
-from archer_bridge.models import CallRow
+from archer_bridge.models import CallEnd, CallRow, Outcome
 from archer_bridge.ports import TextSocket
 from archer_bridge.protocols.frames import BadFrame
 from archer_bridge.protocols.stream_token import TokenProblem
@@ -34,6 +36,9 @@ PATH = "/ws/cartesia"
 MESSAGES_BEFORE_START = 10
 UNAUTHENTICATED_LIMIT = 256
 REFUSED = 1008
+CLAIM_WITHIN_S, READ_WITHIN_S = 4.0, 1.0
+"""Of the record: nothing watches over the caller's silence before the session begins."""
+T = TypeVar("T")
 
 
 async def media_stream(websocket: WebSocket) -> None:
@@ -69,7 +74,7 @@ async def media_stream(websocket: WebSocket) -> None:
     try:
         await _call(service, row, socket, stream)
     finally:
-        service.live.release(row.call_sid)
+        service.left(row.call_sid)
 
 
 def _is_own_origin(service: Service, origin: str | None) -> bool:
@@ -79,15 +84,29 @@ def _is_own_origin(service: Service, origin: str | None) -> bool:
 
 async def _call(service: Service, row: CallRow, socket: CallerSocket, stream: MediaStream) -> None:
     customer = before = None
-    try:
-        customer = await service.store.get_customer(row.customer_id) if row.customer_id else None
-        before = await before_this_stream(service.store, row) if row.is_resumed else None
-    except StoreError as error:  # the agent knows neither name nor history then; tools ask again themselves
-        log.error("record_failed", call_sid=row.call_sid, error=str(error))
+    if row.customer_id:
+        customer = await _read(service.store.get_customer(row.customer_id), row, None)
+    if row.is_resumed:
+        before = await _read(before_this_stream(service.store, row), row, unread(row))
     caller = _shown(socket, row.call_sid) if is_debug() else socket
     context = CallContext(call=row, customer=customer, stream=stream, caller=caller, tool_calls=[], before=before)
     with structlog.contextvars.bound_contextvars(call_sid=row.call_sid, stream_sid=stream.stream_sid):
-        await service.agent.handle_call(context)
+        try:
+            await service.agent.handle_call(context)
+        except Exception:  # no session came of it: the row, which is ours by now, has its end all the same
+            end = CallEnd(Outcome.INTERNAL_ERROR, "no session could be made")
+            service.agent.keeper.write(row.call_sid, Verdict(end, stream.stream_sid))
+            raise
+
+
+async def _read(work: Awaitable[T], row: CallRow, otherwise: T) -> T:
+    """Return what the record says; one that is away or slow costs what it knows, for the caller waits in silence."""
+    try:
+        async with asyncio.timeout(READ_WITHIN_S):
+            return await work
+    except (StoreError, TimeoutError) as error:
+        log.error("record_failed", call_sid=row.call_sid, error=str(error) or f"no answer in {READ_WITHIN_S:g} s")
+        return otherwise
 
 
 def _shown(socket: CallerSocket, call_sid: str) -> TextSocket:
@@ -124,9 +143,10 @@ async def _prove(service: Service, socket: CallerSocket, stream: MediaStream) ->
         return None
     row = None
     try:
-        row = await service.store.claim_stream(call_sid, stream.stream_sid, token_id, service.owner_id)
-    except StoreError as error:
-        log.error("record_failed", call_sid=call_sid, error=str(error))
+        async with asyncio.timeout(CLAIM_WITHIN_S):
+            row = await service.store.claim_stream(call_sid, stream.stream_sid, token_id, service.owner_id)
+    except (StoreError, TimeoutError) as error:
+        log.error("record_failed", call_sid=call_sid, error=str(error) or f"no answer in {CLAIM_WITHIN_S:g} s")
     finally:
         if row is None:  # cancelled, too: the place is free again
             service.live.release(call_sid)

@@ -37,6 +37,8 @@ DIRECTIONS = frozenset({"inbound", "outbound-api", "outbound-dial"})
 BODY_LIMIT = 64 * 1024
 ANSWER_WITHIN_S = 2.0
 """Of a record that is slow; what is written goes on without Twilio waiting."""
+WORDS_WITHIN_S = 8.0
+"""After this a caller hears words, whatever the record does; Twilio itself waits for 15 s."""
 ENDED = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 Handler = Callable[[Request, Service, FormData], Awaitable[Response]]
@@ -88,11 +90,17 @@ async def incoming(request: Request, service: Service, form: FormData) -> Respon
     if not caller:
         return Response("From is missing\n", status_code=400, media_type="text/plain")
     log.info("twilio_webhook_received", route="incoming", call_sid=call_sid, caller=f"***{caller[-4:]}")
+    return xml(await _in_time(_answer(service, form, call_sid, caller), service, call_sid))
+
+
+async def _in_time(answer: Awaitable[str], service: Service, call_sid: str) -> str:
+    """Return the answer, or an apology when the record is away or too slow for a caller who waits."""
     try:
-        return xml(await _answer(service, form, call_sid, caller))
-    except StoreError as error:
-        log.error("record_failed", call_sid=call_sid, error=str(error))
-        return xml(apology(service))
+        async with asyncio.timeout(WORDS_WITHIN_S):
+            return await answer
+    except (StoreError, TimeoutError) as error:
+        log.error("record_failed", call_sid=call_sid, error=str(error) or f"no answer in {WORDS_WITHIN_S:g} s")
+        return apology(service)
 
 
 async def _answer(service: Service, form: FormData, call_sid: str, caller: str) -> str:
@@ -132,11 +140,8 @@ async def stream_ended(request: Request, service: Service, form: FormData) -> Re
     if dialled:
         return xml(await _after_transfer(service, call_sid, dialled, bridged=str(form.get("DialBridged", ""))))
     caller_waits, our_number = form.get("CallStatus") == "in-progress", str(form.get("To", ""))
-    try:
-        return xml(await what_follows(service, call_sid, our_number=our_number, caller_waits=caller_waits))
-    except StoreError as error:
-        log.error("record_failed", call_sid=call_sid, error=str(error))
-        return xml(apology(service))
+    answer = what_follows(service, call_sid, our_number=our_number, caller_waits=caller_waits)
+    return xml(await _in_time(answer, service, call_sid))
 
 
 async def _after_transfer(service: Service, call_sid: str, dialled: str, *, bridged: str) -> str:
@@ -161,6 +166,7 @@ async def status(request: Request, service: Service, form: FormData) -> Response
 
 async def _end_if_waiting(service: Service, call_sid: str, call_status: str) -> None:
     """End a call that no stream will come for; one that has a stream is for its owner to end."""
+    service.live.forget(call_sid)
     row = await service.store.get_call(call_sid)
     if row is not None and row.state is CallState.CREATED:
         outcome = Outcome.NO_STREAM if row.answered_at is None else Outcome.CALLER_HANGUP

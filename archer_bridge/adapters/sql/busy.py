@@ -12,7 +12,7 @@ class Busy:
     """
 
     def __init__(self) -> None:
-        self._held: set[str] = set()
+        self._held: dict[str, str | None] = {}
         self._asking: Counter[str] = Counter()
 
     def __contains__(self, name: str) -> bool:
@@ -40,10 +40,11 @@ class Busy:
             if not self._asking[name]:
                 del self._asking[name]
 
-    def hold(self, name: str) -> None:
-        """Count the name as busy until `release`."""
-        self._held.add(name)
+    def hold(self, name: str, by: str | None = None) -> None:
+        """Count the name as busy until `release`; `by` is who holds it, where that may change."""
+        self._held[name] = by
 
-    def release(self, name: str) -> None:
-        """Stop counting the name; no harm when it is not held."""
-        self._held.discard(name)
+    def release(self, name: str, by: str | None = None) -> None:
+        """Stop counting the name, unless somebody else than `by` holds it by now; no harm when it is not held."""
+        if by is None or self._held.get(name) == by:
+            self._held.pop(name, None)

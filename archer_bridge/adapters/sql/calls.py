@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Executable, Row, bindparam, case, func, select, true, update
 
 from archer_bridge.adapters.sql import events
-from archer_bridge.adapters.sql.schema import calls, stream_tokens, tool_calls, turns, webhook_receipts
+from archer_bridge.adapters.sql.schema import calls, stream_tokens, tool_calls, turns
 from archer_bridge.adapters.sql.statements import insert_once, lease_clock, lock_call, upsert
 from archer_bridge.adapters.sql.types import clean_text, dump_json, kept_text, load_json
 from archer_bridge.calls.state import sources
@@ -184,8 +184,14 @@ def move(connection: Connection, call_sid: str, state: CallState, *, now: dateti
 
 
 def reopen(connection: Connection, call_sid: str, *, at_most: int, now: datetime, wait: timedelta) -> CallRow | None:
-    """Let the call wait for another stream; None when it ended, is unknown, or was reopened often enough."""
+    """Let the call wait for another stream; None when it ended, is unknown, or was reopened often enough.
+
+    Asked once more, while it waits already, the answer is the same: webhooks and works of the writer are repeated.
+    """
     lock_call(connection, call_sid)
+    row = get(connection, call_sid)
+    if row is not None and row.state is CallState.CREATED and row.answered_at is not None:
+        return row
     if events.count(connection, call_sid, CALL_REOPENED) >= at_most:
         return None
     changed = connection.execute(
@@ -280,16 +286,3 @@ def counts(connection: Connection, call_sids: Collection[str]) -> Mapping[str, t
         for call_sid, number in rows:
             found[call_sid][position] = number
     return {call_sid: (talk, tools) for call_sid, (talk, tools) in found.items()}
-
-
-def receive_webhook(connection: Connection, dedup_key: str, call_sid: str, kind: str, *, now: datetime) -> bool:
-    """Record a webhook; True for the first copy of it, False for a repetition, which is counted."""
-    first = {"dedup_key": dedup_key, "call_sid": call_sid, "kind": kind, "first_at": now, "received": 1}
-    if insert_once(connection, webhook_receipts, first):
-        return True
-    connection.execute(
-        update(webhook_receipts)
-        .where(webhook_receipts.c.dedup_key == dedup_key)
-        .values(received=webhook_receipts.c.received + 1)
-    )
-    return False

@@ -39,22 +39,26 @@ class Recovered:
 
     calls: tuple[str, ...]
     tools: tuple[str, ...]
+    orphans: tuple[str, ...] = ()
+    """Those of the calls that were on the line when their process died."""
 
 
 def recover(connection: Connection, survivor: Survivor, *, now: datetime) -> Recovered:
     """End orphaned calls and mark orphaned tool rows; harmless at any time and any number of times."""
     clock = lease_clock(connection, now)
-    return Recovered(_end_calls(connection, survivor, clock, now), _mark_tools(connection, survivor, clock, now))
+    ended = _end_calls(connection, survivor, clock, now)
+    orphans = tuple(call_sid for call_sid, outcome in ended.items() if outcome is Outcome.ORPHANED)
+    return Recovered(tuple(ended), _mark_tools(connection, survivor, clock, now), orphans)
 
 
-def _end_calls(connection: Connection, survivor: Survivor, clock: datetime, now: datetime) -> tuple[str, ...]:
+def _end_calls(connection: Connection, survivor: Survivor, clock: datetime, now: datetime) -> dict[str, Outcome]:
     dead = or_(calls.c.lease_until < clock, _is_dead(calls.c.owner_id, survivor))
     orphans = connection.execute(
         select(calls.c.call_sid, calls.c.state, calls.c.owner_id, calls.c.answered_at)
         .where(calls.c.state != CallState.ENDED.value, dead, calls.c.call_sid.not_in(survivor.own_calls))
         .order_by(calls.c.call_sid)
     ).all()
-    ended = []
+    ended = {}
     for row in orphans:
         if row.state == CallState.CREATED and row.answered_at is not None:
             ending = CallEnd(Outcome.CALLER_HANGUP, "the stream broke off, and no other one came")
@@ -63,8 +67,8 @@ def _end_calls(connection: Connection, survivor: Survivor, clock: datetime, now:
         else:
             ending = CallEnd(Outcome.ORPHANED, f"its process {row.owner_id!r} was gone in state {row.state}")
         if call_rows.end(connection, row.call_sid, ending, now=now):
-            ended.append(row.call_sid)
-    return tuple(ended)
+            ended[row.call_sid] = ending.outcome
+    return ended
 
 
 def _mark_tools(connection: Connection, survivor: Survivor, clock: datetime, now: datetime) -> tuple[str, ...]:

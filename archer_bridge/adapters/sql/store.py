@@ -6,7 +6,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from archer_bridge.adapters.sql import calls, domain, events, recovery, replay, retention, tools
+from archer_bridge.adapters.sql import calls, domain, events, receipts, recovery, replay, retention, tools
 from archer_bridge.adapters.sql.busy import Busy
 from archer_bridge.adapters.sql.parts import StoreParts
 from archer_bridge.adapters.sql.recovery import Recovered, Survivor
@@ -92,7 +92,7 @@ class SqlStore:
         with self._calls.asking(call_sid):
             row = await self._writer.write(partial(calls.claim, asked=asked, now=self._now()))
             if row is not None:
-                self._calls.hold(call_sid)
+                self._calls.hold(call_sid, stream_sid)
         return row
 
     async def move_call(self, call_sid: str, state: CallState) -> bool:
@@ -120,16 +120,17 @@ class SqlStore:
         refuses, the lease is not renewed any more, so that recovery ends the call in time.
         """
         work = partial(calls.end, call_sid=call_sid, ending=end, now=self._now(), stream_sid=stream_sid)
+        of = None if stream_sid == ANY_STREAM else stream_sid
         try:
             ended = await self._writer.write(work)
         except (StoreUnavailable, StoreBusy):
             raise
         except StoreError:
-            self._calls.release(call_sid)
+            self._calls.release(call_sid, of)
             raise
         row = None if ended else await self.get_call(call_sid)
         if row is None or row.owner_id != self.owner_id or row.state is CallState.ENDED:
-            self._calls.release(call_sid)  # if not ended by this, it may be here once more, with another stream
+            self._calls.release(call_sid, of)  # if not ended by this, it may be here once more, with another stream
         return ended
 
     def note(self, call_sid: str, kind: str, data: Mapping[str, Any]) -> None:
@@ -179,7 +180,7 @@ class SqlStore:
 
     async def receive_webhook(self, dedup_key: str, call_sid: str, kind: str) -> bool:
         """Record a webhook durably; True for its first copy."""
-        work = partial(calls.receive_webhook, dedup_key=dedup_key, call_sid=call_sid, kind=kind, now=self._now())
+        work = partial(receipts.receive_webhook, dedup_key=dedup_key, call_sid=call_sid, kind=kind, now=self._now())
         return await self._writer.write(work)
 
     async def begin_tool(self, begin: ToolBegin) -> ToolBegun:

@@ -37,7 +37,7 @@ async def test_a_reborn_process_ends_its_old_calls_at_once(open_one: OpenStore) 
     recovered = await reborn.recover()
 
     row = await _get(reborn, call.call_sid)
-    assert Recovered((call.call_sid,), ("k1",)) == recovered
+    assert Recovered((call.call_sid,), ("k1",), (call.call_sid,)) == recovered
     assert (row.state, row.outcome) == (CallState.ENDED, Outcome.ORPHANED)
     assert row.reason == "its process 'bridge-1' was gone in state connecting"
     assert [each.status for each in await reborn.tool_rows()] == [ToolStatus.UNKNOWN]
