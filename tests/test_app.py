@@ -12,7 +12,9 @@ from archer_bridge.devkit.phone import Caller
 from archer_bridge.devkit.serving import Served, serving
 from archer_bridge.errors import PluginError
 from archer_bridge.models import Outcome
+from archer_bridge.web.context import Service
 from tests.support.brains import heard_texts
+from tests.support.streams import open_stream, start_message, stream_token
 from tests.support.virtual import virtual
 from tests.support.world import SAM, settings_for, world
 
@@ -134,6 +136,68 @@ async def test_at_the_deadline_of_a_drain_every_caller_hears_a_goodbye_before_th
             assert "we have to interrupt this call" in heard_texts(report)[-1]
             assert report.verbs == ("Connect", "Say", "Hangup")
         assert here.service.unanswered == set()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        pytest.param(Outcome.TRANSFERRED, ["asked", "drained"], id="transferred"),
+        pytest.param(Outcome.VENDOR_LOST, ["asked", "drained"], id="the-agent-is-lost"),
+        pytest.param(Outcome.CALLER_HANGUP, ["drained"], id="the-caller-is-gone"),
+    ],
+)
+@virtual
+async def test_a_drain_waits_for_the_question_that_follows_its_last_call(
+    outcome: Outcome, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the port is closed when Twilio asks whom to dial."""
+    async with world(tmp_path) as here:
+        order: list[str] = []
+        asked = type(here.service).asked
+
+        def noted(service: Service, call_sid: str) -> None:
+            order.append("asked")
+            asked(service, call_sid)
+
+        async def drained() -> None:
+            await drain(here.app, settings_for(here.served_simulator, "sqlite:///x.db", **SHORT_DRAIN))
+            order.append("drained")
+
+        async def talks(caller: Caller) -> None:
+            await caller.agent_speaking(after_ms=300)
+            draining = asyncio.create_task(drained(), name="drained")
+            await asyncio.sleep(1)
+            if outcome is Outcome.CALLER_HANGUP:
+                await caller.hang_up()
+            else:
+                (session,) = here.service.live
+                session.end_now(outcome, "test")
+                await caller.ended.wait()
+            await draining
+
+        monkeypatch.setattr(Service, "asked", noted)
+        await here.call(talks)
+
+        assert order == expected
+
+
+@virtual
+async def test_a_drain_waits_for_a_call_that_was_answered_just_before(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        settings = settings_for(here.served_simulator, "sqlite:///x.db", **SHORT_DRAIN)
+        draining = asyncio.create_task(drain(here.app, settings), name="draining")
+        await asyncio.sleep(0.4)  # of half a second in which calls are still answered
+        token = await stream_token(here)
+        await asyncio.sleep(0.5)
+        still = not draining.done()
+        socket = await open_stream(here)
+        await socket.send(start_message(token))
+        await here.simulator.feed.expect("session_started")
+        await socket.close()
+        await draining
+
+        assert still
+        assert (await here.store.list_calls())[0].outcome is Outcome.CALLER_HANGUP
 
 
 SHORT_DRAIN = {"ARCHER_SERVER__MIN_DRAIN_S": "0.5", "ARCHER_SERVER__MAX_DRAIN_S": "2"}

@@ -1,8 +1,9 @@
-"""Retention while the bridge runs: on a clock of the test's own, recordings and record together."""
+"""The chores of a running bridge: leases, orphans, and retention on a clock of the test's own."""
 
 import asyncio
 import os
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,12 @@ from structlog.testing import capture_logs
 
 from archer_bridge.adapters import housekeeping
 from archer_bridge.adapters.sql import open_store
+from archer_bridge.adapters.sql.opening import LEASE
 from archer_bridge.adapters.sql.seed import DEMO_CUSTOMERS
+from archer_bridge.adapters.vitals import Vitals
 from archer_bridge.config_models import RecordingSettings, RetentionSettings
-from archer_bridge.models import CallState
+from archer_bridge.errors import StoreUnavailable
+from archer_bridge.models import CallState, ToolStatus
 from tests.adapters.sql.samples import SetClock, done, new_call, new_sid, turn
 from tests.support.virtual import virtual
 
@@ -82,3 +86,40 @@ async def test_what_cannot_be_deleted_is_told_and_tried_again(tmp_path: Path, mo
             await asyncio.gather(keeping, return_exceptions=True)
 
     assert [line["event"] for line in lines] == ["retention_failed"] * 3
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(StoreUnavailable("away"), id="away"),
+        pytest.param(RuntimeError("a bug"), id="a-bug"),
+        pytest.param(None, id="never-answers"),
+    ],
+)
+@virtual
+async def test_leases_are_renewed_whatever_happens_to_a_metric(
+    trouble: Exception | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with await open_store(f"sqlite:///{tmp_path}/record.db") as store:
+        renewed: list[float] = []
+        renew = store.renew_leases
+
+        async def counted() -> None:
+            renewed.append(asyncio.get_running_loop().time())
+            await renew()
+
+        async def troubled(status: ToolStatus) -> int:
+            if trouble is None:
+                await asyncio.Event().wait()
+            raise trouble or AssertionError("it never answers")
+
+        monkeypatch.setattr(store, "renew_leases", counted)
+        monkeypatch.setattr(store, "count_tools", troubled)
+        with capture_logs():
+            keeping = asyncio.create_task(housekeeping.keep_house(store, Vitals()))
+            await asyncio.sleep(60)
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+    assert len(renewed) >= 5
+    assert max(b - a for a, b in pairwise(renewed)) < LEASE.total_seconds()

@@ -82,6 +82,32 @@ async def test_a_caller_who_leaves(effect: EndCall | Transfer | None, outcome: O
 
 
 @pytest.mark.parametrize(
+    ("effect", "outcome", "facts"),
+    [
+        pytest.param(EndCall("goodbye"), Outcome.COMPLETED, {}, id="goodbye"),
+        pytest.param(
+            Transfer(to="+15550107777", announce="Hold on."),
+            Outcome.TRANSFERRED,
+            {"transfer": {"to": "+15550107777", "announce": "Hold on."}},
+            id="transfer",
+        ),
+    ],
+)
+@virtual
+async def test_a_stream_that_breaks_during_a_farewell_does_not_undo_it(
+    effect: EndCall | Transfer, outcome: Outcome, facts: dict[str, Any]
+) -> None:
+    ending = await ending_of(MemoryStore())
+    ending.bid_farewell(effect)
+    ending.stream_closed(Closed(1006))
+    ending.broke_off("silent")
+
+    assert not ending.is_broken_off
+    assert ending.verdict.outcome is outcome
+    assert ending.verdict.numbers == {"frames_in": 7, **facts}
+
+
+@pytest.mark.parametrize(
     ("code", "outcome", "reason"),
     [
         pytest.param(1000, Outcome.CALLER_HANGUP, "the stream's socket closed (1000)", id="by-twilio"),

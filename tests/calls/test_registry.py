@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from archer_bridge.calls.registry import LiveCalls
+from archer_bridge.calls.registry import PROMISED_S, LiveCalls
 from archer_bridge.models import CallEnd, Outcome
 from tests.support.virtual import virtual
 
@@ -82,3 +82,21 @@ async def test_ends_are_counted_by_outcome() -> None:
 
     assert live.ended == {"completed": 2, "drained": 1}
     assert live.totals.seconds.total == 2.0
+
+
+@virtual
+async def test_an_answered_call_is_waited_for_until_its_stream_comes_or_does_not() -> None:
+    live = LiveCalls(2)
+    live.promise("CA1", "+1")
+    live.promise("CA2", "+1")
+    counted = live.of_number("+1")
+    full = live.has_room
+    live.reserve("CA1")
+    live.release("CA1")
+    begun = asyncio.get_running_loop().time()
+    await live.wait_empty()
+    waited = asyncio.get_running_loop().time() - begun
+
+    assert (counted, full) == (2, False)
+    assert waited == PROMISED_S
+    assert live.has_room

@@ -14,7 +14,8 @@ from archer_bridge.devkit.cartesia import Faults, SimulatorOptions
 from archer_bridge.devkit.dialogue import CallTool, HangUp, Say
 from archer_bridge.devkit.phone import Caller, CallReport, PhoneOptions, StreamFaults
 from archer_bridge.errors import StoreUnavailable
-from archer_bridge.models import CallRow, CallState, Outcome, ToolStatus, Turn
+from archer_bridge.models import CallRow, CallState, Outcome, ToolRequest, ToolStatus, Turn
+from archer_bridge.ports import ToolCalled
 from tests.support import slow_tools
 from tests.support.brains import Mind, heard_texts, minds
 from tests.support.virtual import virtual
@@ -259,3 +260,20 @@ async def test_a_store_that_fails_at_the_end_does_not_keep_the_line_open(tmp_pat
         assert next(line for line in logs if line["event"] == "call_ended")["recorded"] is False
         assert "record_failed" in named
         assert "technical problem" in heard_texts(report)[-1]
+
+
+@virtual
+async def test_a_tool_that_is_asked_for_after_the_end_does_not_begin(tmp_path: Path) -> None:
+    async def asks_too_late(here: World, caller: Caller) -> None:
+        await caller.agent_speaking(after_ms=300)
+        session = only_session(here)
+        session.end_now(Outcome.DRAINED, "the bridge is restarting")
+        session.tool_called(ToolCalled(ToolRequest("late", "pay", {"seconds": 0.1})))
+        await caller.ended.wait()
+
+    options = SimulatorOptions(voice="tones", agent=minds(TALKS), any_tool=True)
+    async with world(tmp_path, simulator=options, **slow_tools.ENABLED) as here:
+        call = await watched_call(here, asks_too_late, NONE)
+
+        assert call.row.outcome is Outcome.DRAINED
+        assert await here.store.tool_rows(call.report.call_sid) == []

@@ -10,6 +10,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from archer_bridge.adapters.sql.types import utc_now
+from archer_bridge.calls.registry import PROMISED_S
 from archer_bridge.devkit.phone import Caller
 from archer_bridge.models import CallEnd, CallState, NewCall, Outcome
 from archer_bridge.web.stream import UNAUTHENTICATED_LIMIT
@@ -130,6 +131,34 @@ async def test_one_number_has_so_many_calls_and_others_are_not_touched(tmp_path:
         assert (same, other, repeated) == (Outcome.BUSY, None, None)
         assert row is not None
         assert row.reason == "1 live calls of this number"
+
+
+@pytest.mark.parametrize(
+    ("settings", "admitted"),
+    [
+        pytest.param({"ARCHER_SERVER__MAX_CALLS": "3"}, 3, id="lines"),
+        pytest.param({"ARCHER_CALLS__PER_NUMBER": "2"}, 2, id="of-one-number"),
+        pytest.param(
+            {"ARCHER_SERVER__MAX_CALLS": "3", "ARCHER_CALLS__DAILY_MINUTES": "9"}, 3, id="with-a-budget-to-read"
+        ),
+    ],
+)
+@virtual
+async def test_a_burst_of_webhooks_admits_no_more_than_there_is_room_for(
+    settings: dict[str, str], admitted: int, tmp_path: Path
+) -> None:
+    """Their streams are still on their way when the next webhooks come."""
+    async with world(tmp_path, **settings) as here:
+        sids = [f"CA{number:032x}" for number in range(12)]
+        burst = await asyncio.gather(*(outcome(here, sid, DANA) for sid in sids))
+        again = await asyncio.gather(*(outcome(here, sid, DANA) for sid in sids))
+        await asyncio.sleep(PROMISED_S + 1)  # no stream came
+        later = await outcome(here, "CA" + "e" * 32, DANA)
+
+        assert burst.count(None) == admitted
+        assert set(burst) == {None, Outcome.BUSY}
+        assert again == burst  # a repeated webhook takes no second place
+        assert later is None
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ from websockets.asyncio.client import ClientConnection
 from archer_bridge.adapters.fast_client import dial_fast
 from archer_bridge.adapters.server import PatientFastProtocol
 from archer_bridge.app import create_app
+from archer_bridge.calls.before import UNKNOWN_TURNS
 from archer_bridge.calls.record_keeper import Verdict
 from archer_bridge.devkit.serving import serving
 from archer_bridge.errors import StoreUnavailable
-from archer_bridge.models import CallEnd, CallState, Outcome
+from archer_bridge.models import CallEnd, CallState, Outcome, Turn
 from tests.support.streams import FRAME, STREAM_SID, message, open_stream, start_message, stream_token
 from tests.support.twilio import CALL_SID, post, voice_form
 from tests.support.virtual import virtual
@@ -207,3 +208,42 @@ async def test_the_status_of_a_call_that_another_process_has_changes_nothing(tmp
         assert row.state is CallState.ACTIVE
         assert ended is not None
         assert ended.outcome is Outcome.CALLER_HANGUP
+
+
+@virtual
+async def test_a_history_that_cannot_be_read_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(call_sid: str) -> list[Turn]:
+        raise StoreUnavailable("away")
+
+    async with world(tmp_path) as here:
+        first = await talking(here, await stream_token(here))
+        await asyncio.sleep(3)  # the greeting is said, as far as frames come
+        first.transport.abort()
+        answer = await post(here, ENDED, ON_THE_LINE)
+        with monkeypatch.context() as broken:
+            broken.setattr(here.store, "turns", away)
+            second = await talking(here, token_of(answer), "MZ" + "2" * 32)
+        await asyncio.sleep(3)
+        await second.close()
+        await here.settled()
+        numbers = [turn.number for turn in await here.store.turns(CALL_SID)]
+
+        assert min(numbers) < 10
+        assert max(numbers) > UNKNOWN_TURNS
+
+
+@virtual
+async def test_a_question_while_the_next_stream_proves_itself_changes_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await stream_token(here)
+        here.service.live.reserve(CALL_SID)
+        answer = await post(here, ENDED, ON_THE_LINE)
+        here.service.live.release(CALL_SID)
+        row = await here.store.get_call(CALL_SID)
+
+        assert verbs(answer) == []
+        assert row is not None
+        assert row.state is CallState.CREATED
+        assert here.service.gate.counts["webhook", "live_stream"] == 1

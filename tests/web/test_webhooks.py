@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from archer_bridge.models import CallState, Outcome
+from archer_bridge.models import CallEnd, CallState, Outcome
 from tests.support.twilio import CALL_SID, post, signature, voice_form
 from tests.support.virtual import virtual
 from tests.support.world import PUBLIC, STRANGER, World, world
@@ -166,8 +166,6 @@ async def test_a_large_body_is_refused_before_it_is_parsed(tmp_path: Path) -> No
 async def test_what_follows_the_stream(
     outcome: Outcome, settings: dict[str, str], expected: list[str], tmp_path: Path
 ) -> None:
-    from archer_bridge.models import CallEnd
-
     form = voice_form(CallStatus=settings.pop("CallStatus", "completed"))
     async with world(tmp_path, **settings) as here:
         await post(here, INCOMING, voice_form())
@@ -175,6 +173,27 @@ async def test_what_follows_the_stream(
 
         assert verbs(await post(here, ENDED, form)) == expected
         assert verbs(await post(here, ENDED, form)) == expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "wanted", "number", "said"),
+    [
+        pytest.param("", {"to": "+15550107777", "announce": ""}, "+15550107777", [], id="the-tools-number"),
+        pytest.param("+15550100200", {"to": "", "announce": "Hold on."}, "+15550100200", ["Hold on."], id="announced"),
+        pytest.param("+15550100200", {"to": "+15550107777"}, "+15550107777", [], id="the-tools-number-first"),
+    ],
+)
+@virtual
+async def test_a_transfer_dials_whom_the_tool_named(
+    setting: str, wanted: dict[str, str], number: str, said: list[str], tmp_path: Path
+) -> None:
+    async with world(tmp_path, ARCHER_TWILIO__TRANSFER_TO=setting) as here:
+        await post(here, INCOMING, voice_form())
+        await here.store.end_call(CALL_SID, CallEnd(Outcome.TRANSFERRED, "asked", 1, {"transfer": wanted}))
+        document = ElementTree.fromstring((await post(here, ENDED, voice_form(CallStatus="in-progress"))).text)
+
+        assert [verb.text for verb in document.iter("Say")] == said
+        assert [verb.text for verb in document.iter("Number")] == [number]
 
 
 @pytest.mark.parametrize(("dialled", "expected"), [("completed", ["Hangup"]), ("no-answer", ["Say", "Hangup"])])

@@ -196,6 +196,7 @@ async def test_a_call_whose_stream_is_gone_waits_for_another_one(store: SqlStore
     await store.move_call(call.call_sid, CallState.ACTIVE)
 
     waiting = await store.reopen_call(call.call_sid, at_most=1)
+    repeated = await store.reopen_call(call.call_sid, at_most=1)
     late = await store.end_call(call.call_sid, done(Outcome.CALLER_HANGUP), stream_sid="MZ1")
     second = await store.claim_stream(call.call_sid, "MZ2", "token-2", "another")
     once_more = await store.reopen_call(call.call_sid, at_most=1)
@@ -203,6 +204,8 @@ async def test_a_call_whose_stream_is_gone_waits_for_another_one(store: SqlStore
     assert first is not None
     assert waiting is not None
     assert (waiting.state, waiting.stream_sid, waiting.owner_id) == (CallState.CREATED, None, None)
+    assert repeated == waiting
+    assert [event.kind for event in await store.events(call.call_sid)].count("call_reopened") == 1
     assert not late
     assert second is not None
     assert (first.is_resumed, second.is_resumed) == (False, True)
