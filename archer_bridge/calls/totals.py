@@ -11,7 +11,7 @@ class CallTotals:
 
     def __init__(self) -> None:
         self.ended: Counter[str] = Counter()
-        """Calls that had a stream, by outcome."""
+        """Calls by outcome: those that had a stream, and those whose stream never came."""
         self.seconds = Tally(MINUTES)
         self.first_audio = Tally()
         """From the stream's start to the first word heard."""
@@ -30,7 +30,8 @@ class CallTotals:
     def call_ended(self, end: CallEnd) -> None:
         """Add one ended call."""
         self.ended[end.outcome.value] += 1
-        self.seconds.observe((end.duration_ms or 0) / 1000)
+        if end.duration_ms is not None:  # else no stream ever lived
+            self.seconds.observe(end.duration_ms / 1000)
         numbers = end.numbers
         if (heard_ms := numbers.get("first_heard_ms")) is not None:
             self.first_audio.observe(heard_ms / 1000)

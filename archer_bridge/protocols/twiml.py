@@ -26,13 +26,10 @@ def connect_stream(
     action_url: str,
     status_url: str,
     parameters: Mapping[str, str],
-    before: str = "",
     language: str = "en-US",
 ) -> str:
-    """Connect the call to our socket; `before` is spoken first; `action_url` decides what follows."""
+    """Connect the call to our socket; `action_url` decides what follows."""
     response = VoiceResponse()
-    if before:
-        response.say(clean(before), language=language)
     connect = Connect(action=action_url, method="POST")
     stream = connect.stream(url=stream_url, status_callback=status_url, status_callback_method="POST")
     for name, value in parameters.items():

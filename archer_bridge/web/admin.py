@@ -83,7 +83,7 @@ async def metrics(request: Request) -> Response:
         vitals=service.vitals,
         unproved=service.unauthenticated,
         breaker=service.breaker_state,
-        reconnects=service.reconnects,
+        reconnects=service.live.totals.reconnects,
     )
     return Response(generate_latest(registry_of(sources)), media_type=CONTENT_TYPE_LATEST)
 

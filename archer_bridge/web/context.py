@@ -83,11 +83,6 @@ class Service:
             self.all_asked.set()
 
     @property
-    def reconnects(self) -> int:
-        """Engine sessions opened again in the middle of calls that ended."""
-        return self.live.totals.reconnects
-
-    @property
     def breaker_state(self) -> BreakerState:
         """Whether the engine is thought to be in trouble; closed where nothing watches it."""
         return self.breaker.state if self.breaker is not None else BreakerState.CLOSED

@@ -9,7 +9,7 @@ def test_a_call_without_numbers_is_counted() -> None:
     totals.call_ended(CallEnd(Outcome.INTERNAL_ERROR, "a bug", None, {}))
 
     assert totals.ended == {"internal_error": 1}
-    assert (totals.seconds.count, totals.seconds.total) == (1, 0.0)
+    assert (totals.seconds.count, totals.seconds.total) == (0, 0.0)
     assert (totals.first_audio.count, totals.caller_gaps.count) == (0, 0)
 
 

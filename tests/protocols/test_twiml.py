@@ -15,13 +15,12 @@ def tags(document: str) -> list[str]:
     return [element.tag for element in ElementTree.fromstring(document).iter()]
 
 
-def connect(value: str = "x", before: str = "") -> str:
+def connect(value: str = "x") -> str:
     return twiml.connect_stream(
         stream_url="wss://b.example.com/ws/cartesia",
         action_url=f"{BASE}/webhooks/twilio/stream-ended",
         status_url=f"{BASE}/webhooks/twilio/stream-status",
         parameters={"call_sid": "CA1", "customer_id": value, "customer_phone": value, "token": "t"},
-        before=before,
     )
 
 
@@ -38,9 +37,9 @@ def test_connect_names_what_follows_and_never_ends_silently() -> None:
 
 @given(st.text(st.characters(), max_size=700))
 def test_connect_parses_with_any_value_and_only_our_tags(value: str) -> None:
-    root = ElementTree.fromstring(connect(value, before="hello"))
+    root = ElementTree.fromstring(connect(value))
 
-    expected = ["Response", "Say", "Connect", "Stream", *["Parameter"] * 4, "Say", "Redirect"]
+    expected = ["Response", "Connect", "Stream", *["Parameter"] * 4, "Say", "Redirect"]
     assert [element.tag for element in root.iter()] == expected
     assert all(len(item.attrib["name"]) + len(item.attrib["value"]) < 500 for item in root.iter("Parameter"))
 
@@ -62,6 +61,13 @@ def test_say_parses_with_any_words(words: str) -> None:
 )
 def test_transfer(to: str, expected: list[str]) -> None:
     assert tags(twiml.transfer(to, action_url=f"{BASE}/x", caller_id="+15550100001")) == expected
+
+
+@given(st.text(st.characters(), min_size=1, max_size=200))
+def test_a_transfer_is_announced_in_any_words(words: str) -> None:
+    document = twiml.transfer("+15550100200", action_url=f"{BASE}/x", announce=words)
+
+    assert tags(document) == ["Response", "Say", "Dial", "Number"]
 
 
 def test_transfer_shows_a_caller_id_only_if_it_is_a_number() -> None:

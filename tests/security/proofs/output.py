@@ -46,14 +46,13 @@ async def documents(size: Size, folder: Path) -> list[Finding]:
                     action_url="https://b.example/a",
                     status_url="https://b.example/s",
                     parameters={"customer_id": value},
-                    before=value or "x",
                 ),
-                ["Response", "Say", "Connect", "Stream", "Parameter", "Say", "Redirect"],
+                ["Response", "Connect", "Stream", "Parameter", "Say", "Redirect"],
             ),
             (twiml.say_and_hang_up(value or "x"), ["Response", "Say", "Hangup"]),
             (
-                twiml.transfer(value or "x", action_url="https://b.example/a", caller_id=value),
-                ["Response", "Dial", "Number"],
+                twiml.transfer(value or "x", action_url="https://b.example/a", caller_id=value, announce=value or "x"),
+                ["Response", "Say", "Dial", "Number"],
             ),
         ]
         for document, tags in made:
