@@ -121,8 +121,8 @@ class FastConnection(asyncio.Protocol):
         for event in self.conn.events_received():
             if isinstance(event, Frame):
                 self._frame(event)
-            elif isinstance(event, Response) and self.conn.handshake_exc is None:
-                self._open()
+            elif isinstance(event, Response) and self.conn.handshake_exc is None and not self._opened.done():
+                self._open()  # else nobody waits any more: the answer came with the end of their patience
         if self.conn.handshake_exc is not None and not self._opened.done():
             self._opened.set_exception(self.conn.handshake_exc)
         self._flush()

@@ -271,6 +271,22 @@ def read_back(data: bytes) -> list[bytes]:
     ]
 
 
+async def test_an_answer_that_comes_with_the_end_of_the_patience_is_nobodys() -> None:
+    transport = MemoryTransport()
+    protocol = FastConnection(ClientProtocol(parse_uri("ws://127.0.0.1/agent")))
+    protocol.connection_made(transport)
+    opening = asyncio.create_task(protocol.shake_hands({}))
+    await settle()
+    opening.cancel()
+    await asyncio.gather(opening, return_exceptions=True)
+    protocol.data_received(accepted(b"".join(transport.written)))
+    transport.abort()
+    protocol.connection_lost(None)
+
+    assert protocol.writer is None
+    assert protocol.closed.result().code == 1006
+
+
 async def test_messages_before_the_pump_are_kept_in_order_and_bounded() -> None:
     socket, made, transport = await connection()
     for number in range(PENDING):

@@ -156,7 +156,7 @@ class BridgeProcess:
         """Return the lines of the log that no fault excuses: bugs of ours."""
         wanted = ("Traceback", "never retrieved", "was destroyed but it is pending", '"call_failed"', "drain_failed")
         with self.log.open(encoding="utf-8", errors="replace") as lines:
-            found = [line.rstrip()[:300] for line in lines if any(word in line for word in wanted)]
+            found = [f"{line[:200]} … {line.rstrip()[-200:]}" for line in lines if any(word in line for word in wanted)]
         return [line for line in found if '"tool_crashed"' not in line]  # the tools' own doing
 
 
