@@ -48,7 +48,7 @@ prove: $(VENV)/.dev  ## Run the long proofs of calls: what was heard, recordings
 	@status=0; for proof in heard recordings hostile_tools payments; do \
 		echo "== $$proof"; $(BIN)/python -m tests.prove.$$proof || status=1; done; exit $$status
 
-prove-security: $(VENV)/.dev  ## Run the security proofs whole; FUZZ_EXECUTIONS=30000000 fuzzes for hours
+prove-security: $(VENV)/.dev  ## Run the security proofs whole; FUZZ_EXECUTIONS=30000000 fuzzes for an hour
 	@$(BIN)/python -m tests.prove.security
 	@$(MAKE) --no-print-directory fuzz
 
