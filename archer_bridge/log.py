@@ -2,11 +2,12 @@
 
 `EVENTS` lists every event with its levels and meaning; docs/logs.md is the same list for operators, and a test compares
 both with the code. Every line of a call has its call_sid; `call_ended` is the one canonical line with every number.
-A log that cannot be written (full disk, closed pipe) is given up, never a call.
+A log that cannot be written at once (full disk, closed pipe, stalled reader) loses lines, never a call.
 """
 
 import json
 import logging
+import select
 import sys
 from collections.abc import MutableMapping
 from typing import Any
@@ -23,6 +24,9 @@ FIRST = ("ts", "level", "event", "call_sid", "stream_sid")
 
 NEVER_SECRET = frozenset({"ts", "level", "call_sid", "stream_sid"})
 """Made here, or checked ids: the only facts that are not searched for secrets."""
+
+PIECE = 1000
+"""Characters written at once: 4000 bytes at most, which a pipe that has any room takes without waiting (pipe(7))."""
 
 _level = logging.INFO
 
@@ -72,17 +76,32 @@ def configure(*, level: str = "info", style: str = "auto", stream: Any = None) -
 
 
 class Out:
-    """A text stream whose trouble is its own: lines that cannot be written are counted and lost."""
+    """A text stream whose trouble is its own: lines that cannot be written at once are counted and lost.
+
+    A pipe whose reader stalls would otherwise stop the event loop, and every call with it.
+    """
 
     def __init__(self, stream: Any) -> None:
         self.lost = 0
         self._stream = stream
+        self._poll = _room_of(stream)
+        self._is_torn = False
+        """The beginning of a line was written, and its end was not."""
 
     def write(self, text: str) -> int:
         """Write, if possible; characters the stream's encoding lacks are escaped."""
         try:
             encoding = getattr(self._stream, "encoding", None) or "utf-8"
-            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            whole = text.encode(encoding, "backslashreplace").decode(encoding)
+            for start in range(0, len(whole), PIECE):
+                if self._poll is not None and not self._poll.poll(0):
+                    self.lost += 1
+                    self._is_torn = self._is_torn or start > 0
+                    break
+                piece = whole[start : start + PIECE]
+                self._stream.write(f"\n{piece}" if self._is_torn else piece)
+                self._stream.flush()
+                self._is_torn = False
         except (OSError, ValueError):  # ValueError: closed
             self.lost += 1
         return len(text)
@@ -97,6 +116,16 @@ class Out:
     def isatty(self) -> bool:
         """Whether a person reads it."""
         return bool(getattr(self._stream, "isatty", lambda: False)())
+
+
+def _room_of(stream: Any) -> "select.poll | None":
+    """Return what tells whether a write of one piece would be taken at once; None for what is no descriptor."""
+    try:
+        poll = select.poll()  # not everywhere: https://docs.python.org/3/library/select.html#select.poll
+        poll.register(stream.fileno(), select.POLLOUT)
+    except (AttributeError, OSError, ValueError):
+        return None
+    return poll
 
 
 def redacted(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

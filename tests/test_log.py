@@ -4,6 +4,7 @@ import ast
 import io
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archer_bridge import log
-from archer_bridge.log import EVENTS, configure
+from archer_bridge.log import EVENTS, Out, configure
 from archer_bridge.log_raw import LONGEST, ShownSocket, cut
 from archer_bridge.ports import Closed
 
@@ -235,6 +236,26 @@ def test_a_closed_pipe_harms_nobody() -> None:
     done = subprocess.run([sys.executable, "-c", PIPE], capture_output=True, text=True, cwd=ROOT, timeout=9)
 
     assert (done.stdout, done.stderr, done.returncode) == ("alive\n", "", 0)
+
+
+def test_a_pipe_whose_reader_stalls_costs_lines_and_never_waits() -> None:
+    ours, theirs = os.pipe()
+    with os.fdopen(theirs, "w") as stream:
+        out = Out(stream)
+        for number in range(100):  # far more than a pipe holds
+            out.write(json.dumps({"number": number, "text": "x" * 2500}) + "\n")
+        lost = out.lost
+        kept = os.read(ours, 1 << 20)
+        out.write(json.dumps({"number": 100}) + "\n")
+    kept += os.read(ours, 1 << 20)
+    os.close(ours)
+    lines = kept.decode().splitlines()
+    numbers = [json.loads(line)["number"] for line in lines if line.endswith("}")]
+
+    assert 0 < lost < 100
+    assert out.lost == lost
+    assert numbers == [*range(100 - lost), 100]
+    assert len(lines) - len(numbers) <= 1  # the one that was cut
 
 
 # ---- the table of events -------------------------------------------------------------------------------------
