@@ -76,5 +76,6 @@ async def _another_stream(service: Service, row: CallRow) -> str:
     if reopened is None:
         return answers.apology(service)
     service.agent.keeper.take_back(row.call_sid)
+    service.live.promise(row.call_sid, row.from_number)
     log.warning("call_goes_on", call_sid=row.call_sid, was=row.state.value, owner=row.owner_id)
     return answers.connect(service, reopened)
