@@ -14,7 +14,6 @@ from archer_bridge.adapters.sql.types import utc_now
 from archer_bridge.adapters.vitals import Vitals
 from archer_bridge.config_models import RecordingSettings, RetentionSettings
 from archer_bridge.errors import StoreError
-from archer_bridge.models import ToolStatus
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +44,7 @@ async def keep_house(store: SqlStore, vitals: Vitals) -> None:
             await store.renew_leases()
             await settle_orphans(store, vitals)
             async with asyncio.timeout(RENEW_EVERY_S):
-                vitals.unknown_tools = await store.count_tools(ToolStatus.UNKNOWN)
+                vitals.unknown_tools = await store.count_unknown_tools()
         except (StoreError, TimeoutError) as error:
             log.error("record_failed", what="leases", error=str(error))
             pause_s = RETRY_S

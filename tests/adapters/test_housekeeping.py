@@ -16,7 +16,7 @@ from archer_bridge.adapters.sql.seed import DEMO_CUSTOMERS
 from archer_bridge.adapters.vitals import Vitals
 from archer_bridge.config_models import RecordingSettings, RetentionSettings
 from archer_bridge.errors import StoreUnavailable
-from archer_bridge.models import CallState, ToolStatus
+from archer_bridge.models import CallState
 from tests.adapters.sql.samples import SetClock, done, new_call, new_sid, turn
 from tests.support.virtual import virtual
 
@@ -108,13 +108,13 @@ async def test_leases_are_renewed_whatever_happens_to_a_metric(
             renewed.append(asyncio.get_running_loop().time())
             await renew()
 
-        async def troubled(status: ToolStatus) -> int:
+        async def troubled() -> int:
             if trouble is None:
                 await asyncio.Event().wait()
             raise trouble or AssertionError("it never answers")
 
         monkeypatch.setattr(store, "renew_leases", counted)
-        monkeypatch.setattr(store, "count_tools", troubled)
+        monkeypatch.setattr(store, "count_unknown_tools", troubled)
         with capture_logs():
             keeping = asyncio.create_task(housekeeping.keep_house(store, Vitals()))
             await asyncio.sleep(60)

@@ -24,7 +24,7 @@ def test_upgrade_makes_the_database_and_may_be_repeated(url: str, tmp_path: Path
     for _ in range(2):
         result = run("upgrade", "--database", url)
 
-        assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/record.db: schema version 0002\n")
+        assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/record.db: schema version 0003\n")
 
 
 async def _stored(url: str) -> list[str]:
@@ -110,5 +110,5 @@ def test_without_the_option_the_configured_database_is_used(tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/configured.db")
 
-    assert run("upgrade").stdout == f"{tmp_path}/configured.db: schema version 0002\n"
+    assert run("upgrade").stdout == f"{tmp_path}/configured.db: schema version 0003\n"
     assert (tmp_path / "configured.db").is_file()

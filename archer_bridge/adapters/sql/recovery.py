@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, false, func, or_, select, upda
 
 from archer_bridge.adapters.sql import calls as call_rows
 from archer_bridge.adapters.sql import events
-from archer_bridge.adapters.sql.schema import calls, heartbeats, tool_calls
+from archer_bridge.adapters.sql.schema import OPEN_CALL, UNSETTLED, calls, heartbeats, tool_calls
 from archer_bridge.adapters.sql.statements import lease_clock, upsert
 from archer_bridge.models import CallEnd, CallState, Outcome, ToolStatus
 
@@ -54,12 +54,13 @@ def recover(connection: Connection, survivor: Survivor, *, now: datetime) -> Rec
 def _end_calls(connection: Connection, survivor: Survivor, clock: datetime, now: datetime) -> dict[str, Outcome]:
     dead = or_(calls.c.lease_until < clock, _is_dead(calls.c.owner_id, survivor))
     orphans = connection.execute(
-        select(calls.c.call_sid, calls.c.state, calls.c.owner_id, calls.c.answered_at)
-        .where(calls.c.state != CallState.ENDED.value, dead, calls.c.call_sid.not_in(survivor.own_calls))
-        .order_by(calls.c.call_sid)
+        select(calls.c.call_sid, calls.c.state, calls.c.owner_id, calls.c.answered_at).where(
+            OPEN_CALL, dead, calls.c.call_sid.not_in(survivor.own_calls)
+        )
     ).all()
     ended = {}
-    for row in orphans:
+    # Sorted here: asked to, SQLite walks the table in order instead of the index of the few.
+    for row in sorted(orphans, key=lambda orphan: orphan.call_sid):
         if row.state == CallState.CREATED and row.answered_at is not None:
             ending = CallEnd(Outcome.CALLER_HANGUP, "the stream broke off, and no other one came")
         elif row.state == CallState.CREATED:
@@ -79,12 +80,15 @@ def _mark_tools(connection: Connection, survivor: Survivor, clock: datetime, now
     )
     dead = or_(_is_dead(tool_calls.c.owner_id, survivor), lease_over)
     rows = connection.execute(
-        select(tool_calls.c.key, tool_calls.c.call_sid, tool_calls.c.tool, tool_calls.c.owner_id)
-        .where(tool_calls.c.status == ToolStatus.STARTED.value, dead, tool_calls.c.key.not_in(survivor.own_tools))
-        .order_by(tool_calls.c.key)
+        select(tool_calls.c.key, tool_calls.c.call_sid, tool_calls.c.tool, tool_calls.c.owner_id).where(
+            UNSETTLED,
+            tool_calls.c.status == ToolStatus.STARTED.value,
+            dead,
+            tool_calls.c.key.not_in(survivor.own_tools),
+        )
     ).all()
     marked = []
-    for row in rows:
+    for row in sorted(rows, key=lambda one: one.key):
         changed = connection.execute(
             update(tool_calls)
             .where(tool_calls.c.key == row.key, tool_calls.c.status == ToolStatus.STARTED.value)

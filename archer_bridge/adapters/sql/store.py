@@ -170,9 +170,9 @@ class SqlStore:
         """Return tool rows in order of their start."""
         return await self._parts.reader.read(partial(tools.rows, call_sid=call_sid, status=status))
 
-    async def count_tools(self, status: ToolStatus) -> int:
-        """Return how many tool rows have this status."""
-        return await self._parts.reader.read(partial(tools.count, status=status))
+    async def count_unknown_tools(self) -> int:
+        """Return how many tool rows nobody knows the end of."""
+        return await self._parts.reader.read(tools.count_unknown)
 
     async def arrangements(self, call_sid: str | None = None) -> Sequence[Arrangement]:
         """Return recorded arrangements."""

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
 
 from archer_bridge.adapters.sql import events
-from archer_bridge.adapters.sql.schema import LIVE_TRIES, tool_calls
+from archer_bridge.adapters.sql.schema import LIVE_TRIES, UNSETTLED, tool_calls
 from archer_bridge.adapters.sql.statements import insert_once
 from archer_bridge.adapters.sql.types import kept_json
 from archer_bridge.models import Began, ToolBegin, ToolBegun, ToolRow, ToolStatus
@@ -148,10 +148,10 @@ def rows(connection: Connection, call_sid: str | None, status: ToolStatus | None
     return [to_row(row) for row in connection.execute(query)]
 
 
-def count(connection: Connection, status: ToolStatus) -> int:
-    """Return how many tool rows have this status."""
-    query = select(func.count()).select_from(tool_calls).where(tool_calls.c.status == status.value)
-    return connection.execute(query).scalar_one()
+def count_unknown(connection: Connection) -> int:
+    """Return how many tool rows nobody knows the end of."""
+    is_unknown = tool_calls.c.status == ToolStatus.UNKNOWN.value
+    return connection.execute(select(func.count()).select_from(tool_calls).where(UNSETTLED, is_unknown)).scalar_one()
 
 
 _GET = select(tool_calls).where(tool_calls.c.key == bindparam("key"))

@@ -105,9 +105,9 @@ def _set_revision(file: Path, revision: str | None) -> None:
 @pytest.mark.parametrize(
     ("revision", "advice"),
     [
-        pytest.param("0000", "version 0000, expected 0002; run: archer db upgrade", id="behind"),
-        pytest.param(None, "version none, expected 0002; run: archer db upgrade", id="empty"),
-        pytest.param("0999", "newer than 0002, the newest this archer-bridge knows", id="newer"),
+        pytest.param("0000", "version 0000, expected 0003; run: archer db upgrade", id="behind"),
+        pytest.param(None, "version none, expected 0003; run: archer db upgrade", id="empty"),
+        pytest.param("0999", "newer than 0003, the newest this archer-bridge knows", id="newer"),
     ],
 )
 @pytest.mark.parametrize("options", [{"read_only": True}, {"auto_upgrade": False}], ids=["reader", "writer"])

@@ -1,11 +1,17 @@
 """Orphans, leases and heartbeats, on every database."""
 
 import asyncio
+import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, event
 
-from archer_bridge.adapters.sql import Recovered, SqlStore
+from archer_bridge.adapters.sql import Recovered, SqlStore, recovery, tools
+from archer_bridge.adapters.sql.recovery import Survivor
+from archer_bridge.adapters.sql.schema import metadata
+from archer_bridge.adapters.sql.types import utc_now
 from archer_bridge.errors import StoreError
 from archer_bridge.models import Began, CallRow, CallState, Outcome, ToolStatus
 from tests.adapters.sql.conftest import Database, OpenStore
@@ -129,3 +135,30 @@ async def test_pings_are_writes(store: SqlStore) -> None:
 
     assert before + 2 == store.stats.rows
     assert store.stats.is_available
+
+
+def test_nothing_reads_all_there_ever_was_in_the_writers_transaction() -> None:
+    asked: list[tuple[str, Any]] = []
+    engine = create_engine("sqlite://")
+    metadata.create_all(engine)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        asked.append((statement, parameters))
+
+    survivor = Survivor(owner_id="me", own_calls={"CA1"}, own_tools={"k1"}, is_alone=True)
+    with engine.connect() as connection:
+        recovery.recover(connection, survivor, now=utc_now())
+        tools.count_unknown(connection)
+        for key in ("k2", "k3"):  # the second one meets the first
+            tools.begin(connection, tool(key, "CA1", business_key="pay"), owner_id="me", now=utc_now())
+        plans = [
+            str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all())
+            for statement, parameters in list(asked)
+        ]
+    engine.dispose()
+
+    assert "ix_calls_open" in plans[0]
+    assert all("ix_tool_calls_unsettled" in plan for plan in plans[1:3])
+    assert len(plans) > 6
+    assert [plan for plan in plans if re.search(r"SCAN \w+'", plan)] == []
