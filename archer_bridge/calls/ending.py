@@ -121,14 +121,18 @@ class Ending:
             self.caller_left(reason)
 
     def broke_off(self, reason: str) -> None:
-        """The stream is gone, and Twilio did not say that the caller is: what a farewell has promised is done."""
+        """The stream is gone, and Twilio did not say that the caller is.
+
+        A goodbye was said; a transfer is still owed to a caller who is there, as Twilio's question will tell.
+        """
         if self.is_given:
             return
-        if self.farewell is not None:
+        effect = self.farewell.effect if self.farewell is not None else None
+        if isinstance(effect, EndCall):
             self.farewell_over()
         else:
             self.is_broken_off = True
-            self.give(Outcome.CALLER_HANGUP, reason)
+            self.give(Outcome.CALLER_HANGUP, reason, **_wanted(effect))
 
     def engine_left(self, closed: Closed, *, was_ready: bool) -> None:
         """The engine closed its side for good: politely (1000), or not."""
@@ -164,9 +168,9 @@ class Ending:
         assert self.farewell is not None
         effect = self.farewell.effect
         if isinstance(effect, Transfer):
-            wanted = {"to": effect.to, "announce": effect.announce}
-            self._store.note(self._call_sid, "transfer", wanted)
-            self.give(Outcome.TRANSFERRED, effect.reason or "transfer to a person", transfer=wanted)
+            wanted = _wanted(effect)
+            self._store.note(self._call_sid, "transfer", wanted["transfer"])
+            self.give(Outcome.TRANSFERRED, effect.reason or "transfer to a person", **wanted)
         else:
             self.give(effect.outcome, effect.reason)
 
@@ -207,6 +211,11 @@ class Ending:
             recorded=recorded,
             **end.numbers,
         )
+
+
+def _wanted(effect: Transfer | None) -> dict[str, dict[str, str]]:
+    """Return what the answer to Twilio's question needs of a transfer."""
+    return {} if effect is None else {"transfer": {"to": effect.to, "announce": effect.announce}}
 
 
 def _result(writing: "asyncio.Task[bool]") -> bool:

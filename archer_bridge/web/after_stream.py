@@ -9,11 +9,14 @@ Asking is believed only when the stream is silent: a request of ours that somebo
 """
 
 import asyncio
+from dataclasses import replace
 
 import structlog
 
+from archer_bridge.calls.ending import RECORD_WAIT_S
+from archer_bridge.calls.record_keeper import Verdict
 from archer_bridge.calls.session import CallSession
-from archer_bridge.models import CallEnd, CallRow
+from archer_bridge.models import CallEnd, CallRow, Outcome
 from archer_bridge.protocols import twiml
 from archer_bridge.web import answers
 from archer_bridge.web.context import Service
@@ -46,9 +49,12 @@ async def what_follows(service: Service, call_sid: str, *, our_number: str, call
         row = await service.store.get_call(call_sid)
         if row is None:
             return answers.apology(service)
-        if row.outcome is None:
+        if row.outcome is not None:
+            end = CallEnd(row.outcome, row.reason or "", numbers=row.numbers)
+        elif (kept := service.agent.keeper.verdict(call_sid)) is not None and "transfer" in kept.end.numbers:
+            end = await _transfer_owed(service, call_sid, kept)
+        else:
             return await _another_stream(service, row)
-        end = CallEnd(row.outcome, row.reason or "", numbers=row.numbers)
     return answers.after(service, end, our_number=our_number, caller_waits=caller_waits)
 
 
@@ -69,6 +75,16 @@ def _own_verdict(service: Service, call_sid: str, session: CallSession | None) -
         return session.ending.verdict
     kept = service.agent.keeper.verdict(call_sid)
     return None if kept is None or kept.is_broken_off else kept.end
+
+
+async def _transfer_owed(service: Service, call_sid: str, kept: Verdict) -> CallEnd:
+    """The stream broke off when a transfer was promised: the caller is there, and gets it."""
+    end = replace(kept.end, outcome=Outcome.TRANSFERRED, reason=f"transfer; {kept.end.reason}")
+    service.agent.keeper.take_back(call_sid)
+    writing = service.agent.keeper.write(call_sid, Verdict(end, kept.stream_sid))
+    await asyncio.wait({writing}, timeout=RECORD_WAIT_S)
+    log.info("call_ended", call_sid=call_sid, outcome=end.outcome.value, reason=end.reason, duration_ms=end.duration_ms)
+    return end
 
 
 async def _another_stream(service: Service, row: CallRow) -> str:

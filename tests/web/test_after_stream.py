@@ -19,7 +19,7 @@ from archer_bridge.calls.before import UNKNOWN_TURNS
 from archer_bridge.calls.record_keeper import Verdict
 from archer_bridge.devkit.serving import serving
 from archer_bridge.errors import StoreUnavailable
-from archer_bridge.models import CallEnd, CallState, Outcome, Turn
+from archer_bridge.models import CallEnd, CallState, Outcome, Transfer, Turn
 from tests.support.streams import FRAME, STREAM_SID, message, open_stream, start_message, stream_token
 from tests.support.twilio import CALL_SID, post, voice_form
 from tests.support.virtual import virtual
@@ -247,3 +247,30 @@ async def test_a_question_while_the_next_stream_proves_itself_changes_nothing(tm
         assert row is not None
         assert row.state is CallState.CREATED
         assert here.service.gate.counts["webhook", "live_stream"] == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "outcome"),
+    [
+        pytest.param(True, ["Say", "Dial"], Outcome.TRANSFERRED, id="the-caller-is-there"),
+        pytest.param(False, [], Outcome.CALLER_HANGUP, id="the-caller-is-gone"),
+    ],
+)
+@virtual
+async def test_a_transfer_is_owed_to_a_caller_whose_stream_broke_off(
+    asked: bool, said: list[str], outcome: Outcome, tmp_path: Path
+) -> None:
+    async with world(tmp_path) as here:
+        socket = await talking(here, await stream_token(here))
+        (session,) = here.service.live
+        session.ending.bid_farewell(Transfer(to="+15550107777", announce="Hold on.", reason="asked for"))
+        socket.transport.abort()
+        answers = [verbs(await post(here, ENDED, ON_THE_LINE)) for _ in range(2 if asked else 0)]
+        await here.settled()
+        row = await here.store.get_call(CALL_SID)
+
+        assert answers == [said] * len(answers)
+        assert row is not None
+        assert (row.state, row.outcome) == (CallState.ENDED, outcome)
+        assert here.service.live.ended == {outcome.value: 1}
+        assert (await here.store.check()).problems == ()
