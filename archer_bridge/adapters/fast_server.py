@@ -6,7 +6,7 @@ until a sink is set all messages are. The scope's extension `archer.fast` is how
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, cast
 
 from starlette.websockets import WebSocket
@@ -224,9 +224,9 @@ class FastSocket:
         self._error: BaseException | None = None
         self._pumping = False
 
-    async def receive(self) -> str | None:
+    def receive(self) -> Awaitable[str | None]:
         """Return the next text message, or None once the socket is closed; binary ones are skipped."""
-        return await self._plain.receive()
+        return self._plain.receive()
 
     async def pump(self, on_message: Callable[[str | bytes], None]) -> Closed:
         """Let every message go to `on_message` as it is read, until the socket closes or its peer stops reading."""

@@ -49,9 +49,7 @@ async def media_stream(websocket: WebSocket) -> None:
         service.gate.refuse("socket", "origin")
         await websocket.close()
         return
-    genuine = service.checker.accepts_upgrade(
-        websocket.url.path, signature, settings=websocket.headers.get(SETTINGS_HEADER)
-    )
+    genuine = service.checker.accepts_upgrade(PATH, signature, settings=websocket.headers.get(SETTINGS_HEADER))
     if not service.insecure_dev and not genuine:
         service.gate.refuse("socket", "signature" if signature else "unsigned")
         await websocket.close()  # before accept: HTTP 403
@@ -172,10 +170,13 @@ async def _start(socket: CallerSocket, stream: MediaStream) -> Start | None:
 
 
 class _Endpoint:
-    """`media_stream` as plain ASGI: Starlette's wrapping of a function costs two kilobytes a socket, proved or not."""
+    """`media_stream` as plain ASGI: Starlette's wrapping of a function costs two kilobytes a socket, proved or not.
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await media_stream(WebSocket(scope, receive, send))
+    For the same reason no coroutine is made on the way that only awaits another one.
+    """
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return media_stream(WebSocket(scope, receive, send))
 
 
 ROUTES = [WebSocketRoute(PATH, _Endpoint(), name="media_stream")]
