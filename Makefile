@@ -9,6 +9,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SCENARIO ?= arranges_plan
 FUZZ_EXECUTIONS ?= 300000
 SOURCES := archer_bridge codecs tools tests
+# What an installation is made of besides the sources themselves, which are used where they are.
+INSTALLED := pyproject.toml codecs/build_kernel.py codecs/archer_codecs/_fir.c
 
 # Tests start hundreds of processes; compiling for each of them would take minutes.
 unexport PYTHONDONTWRITEBYTECODE
@@ -69,38 +71,39 @@ prove-reliability: $(VENV)/.dev  ## Run the faults, kills, power cuts, drains an
 clean:  ## Leave no trace
 	rm -rf $(VENV) var build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f codecs/archer_codecs/*.so
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found; install one, or run: make PYTHON=/path/to/python3 …"; exit 1; }
 	@echo "Making $(VENV) with $(PYTHON) ($$($(PYTHON) --version 2>&1))"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.core: pyproject.toml | $(BIN)/python
+$(VENV)/.core: $(INSTALLED) | $(BIN)/python
 	@echo "Installing archer-bridge"
 	@$(PIP) -e .
 	@touch $@
 
-$(VENV)/.voices: pyproject.toml | $(BIN)/python
+$(VENV)/.voices: $(INSTALLED) | $(BIN)/python
 	@echo "Installing archer-bridge with offline voices (about 200 MB)"
 	@$(PIP) -e '.[local]' || { echo "The offline voices cannot be had here; going on without them."; $(PIP) -e .; }
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(BIN)/python
+$(VENV)/.dev: $(INSTALLED) | $(BIN)/python
 	@echo "Installing archer-bridge with its test tools and offline voices"
 	@$(PIP) -e '.[dev,local,postgres]'
 	@touch $@ $(VENV)/.core $(VENV)/.voices
 
-$(VENV)/.fuzz: pyproject.toml | $(BIN)/python
+$(VENV)/.fuzz: $(INSTALLED) | $(BIN)/python
 	@echo "Installing archer-bridge with atheris"
 	@$(PIP) -e '.[fuzz]' || { echo "ATHERIS CANNOT BE HAD HERE: fuzzing will be skipped."; $(PIP) -e .; }
 	@touch $@
 
-$(VENV)/.sbom: pyproject.toml | $(BIN)/python
+$(VENV)/.sbom: $(INSTALLED) | $(BIN)/python
 	@echo "Installing the SBOM tool"
 	@$(PIP) -e '.[sbom]'
 	@touch $@
 
-$(VENV)/.bench: pyproject.toml | $(BIN)/python
+$(VENV)/.bench: $(INSTALLED) | $(BIN)/python
 	@echo "Installing archer-bridge with what it is measured against"
 	@$(PIP) -e '.[dev,bench]'
 	@touch $@

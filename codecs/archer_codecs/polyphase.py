@@ -18,6 +18,8 @@ import numpy as np
 from archer_codecs.prototype import HALF_SPAN, MINIMUM_SPAN, Floats, Phase, linear, minimum
 
 SCALE_BITS = 24
+PADDING = 8
+"""Two vectors of four: see _fir.c."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Table:
     A block turns `block_in` inputs into `block_out` outputs by `groups` matrices. Group g reads the `stretch` inputs
     from `g * hop - behind` after the block's first on; a whole block reads `span` inputs. Output i of a block stands
     `(i * down + offset) / up` inputs after the block's first, and needs `ahead` more. `weights` has the shape (groups,
-    stretch, group outputs) and is read-only.
+    stretch, group outputs) and is read-only; `taps`, too: the same filters one by one,
+    shape (up, behind + 1 + ahead, and zeros up to a multiple of `PADDING`), for the compiled half.
 
     The first block starts `lead_in` inputs and `lead_out` outputs before the stream. That puts the end of what can be
     given onto the end of a block whenever a multiple of `block_in` has arrived, so that frames of 20 ms compute no
@@ -48,6 +51,7 @@ class Table:
     stretch: int
     span: int
     weights: Floats
+    taps: Floats
 
     def outputs_for(self, inputs: int) -> int:
         """Outputs whose time lies within the first `inputs` samples of a stream: ceil(inputs * up / down)."""
@@ -130,9 +134,10 @@ def _table(taps: Floats, down: int, behind: int, *, blocks: int, groups: int) ->
     stretch = int(shifts.max()) + length
     weights = np.zeros((groups, stretch, group))
     weights[outputs[:, None] // group, shifts[:, None] + np.arange(length), outputs[:, None] % group] = taps[phase]
-    weights.flags.writeable = False
+    padded = np.pad(taps, ((0, 0), (0, -length % PADDING)))
+    weights.flags.writeable = padded.flags.writeable = False
     return Table(
         up=up, down=down, behind=behind, ahead=ahead, offset=offset, lead_in=lead_in, lead_out=lead_out,
         block_in=blocks * down, block_out=block_out, groups=groups, hop=hop,
-        stretch=stretch, span=(groups - 1) * hop + stretch, weights=weights,
+        stretch=stretch, span=(groups - 1) * hop + stretch, weights=weights, taps=padded,
     )  # fmt: skip

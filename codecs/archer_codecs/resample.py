@@ -4,7 +4,8 @@ Theory of operation. The outputs form a grid that starts with the stream. The st
 `Table.behind` samples before the current block on, and knows how many outputs of that block are out. Each feed
 computes the blocks that the input touches and gives those outputs whose filter lies fully inside what has arrived;
 whatever stands behind that in memory reaches only outputs that are thrown away. So each output is the same sum over
-the same samples however the stream was cut, and the sums are exact (polyphase.py).
+the same samples however the stream was cut, and the sums are exact (polyphase.py). Therefore, too, one channel may be
+left to the compiled `_fir.Line`, which gives the same bits; it is there when a C compiler was, at installation.
 
 Output n is the signal at the time of output n: the filter's delay shows as samples held back (at most `delay_ms`),
 not as a shift. `flush` gives them, taking what never came as silence.
@@ -18,9 +19,23 @@ from archer_codecs.polyphase import table_for
 from archer_codecs.prototype import Phase
 from archer_codecs.rounding import INT16, Int16s, to_int16
 
+try:
+    from archer_codecs import _fir as kernel
+except ImportError:
+    kernel = None  # type: ignore[assignment]
+
+KERNEL_VERSION = 1
+"""One compiled from another source is left alone: numpy gives the same bits."""
+
+
 _FRAME_MS = 20.0
 _PIECE_BYTES = 16384  # bounds the scratch memory of a long chunk, far above any live frame
 _FLOAT = np.float64
+
+
+def is_compiled() -> bool:
+    """Whether the kernel resamples what has one channel."""
+    return kernel is not None and kernel.VERSION == KERNEL_VERSION
 
 
 class Resampler:
@@ -43,6 +58,7 @@ class Resampler:
         "_fill",
         "_frame",
         "_inputs",
+        "_line",
         "_memory",
         "_offset",
         "_reach",
@@ -76,10 +92,14 @@ class Resampler:
         self._weights = table.weights[0]
         self._tail = bytes((table.behind + table.lead_in) * frame)
         self._fill = len(self._tail)
+        self._line = None
+        if frame == 2 and is_compiled():
+            length, silence = self._reach + 1, table.behind + table.lead_in
+            self._line = kernel.Line(table.taps, table.up, table.down, table.offset, length, silence, table.lead_out)
         # One channel and one matrix a block is what the live path has. It gets a buffer that stays, with room for a
         # frame, so that the window on it can stay too.
-        self._single = table.groups == 1 and frame == 2
-        self._room = source.bytes_for(_FRAME_MS) if self._single else _PIECE_BYTES
+        self._single = table.groups == 1 and frame == 2 and self._line is None
+        self._room = _PIECE_BYTES if self._line is None and not self._single else source.bytes_for(_FRAME_MS)
         self._buffer = bytearray()
         if self._single:
             self._buffer = bytearray(self._room + (table.block_in + table.span + 1) * frame)
@@ -102,7 +122,10 @@ class Resampler:
         """Resample little-endian int16; b"" while the filter fills. A split sample is kept for the next call."""
         if self._closed:
             raise StageClosedError(self.name, len(data))
-        advance = self._advance if self._single else self._advance_any
+        if (line := self._line) is not None:
+            advance = line.feed
+        else:
+            advance = self._advance if self._single else self._advance_any
         room = self._room
         if len(data) <= room:
             return advance(data)
@@ -112,6 +135,8 @@ class Resampler:
         """Give the outputs still held back; a split sample at the end is dropped."""
         if self._closed:
             return b""
+        if self._line is not None:
+            self._line.drop_split()
         self._fill -= self._fill % self._frame
         self._tail = self._tail[: self._fill]
         # As much silence as the filter looks ahead completes exactly the outputs within what was fed.

@@ -17,6 +17,7 @@ from archer_codecs.bench.subjects import alternatives, ours, versions
 from archer_codecs.bench.timing import Clock, Cost
 from archer_codecs.formats import RATES, Format
 from archer_codecs.planner import plan
+from archer_codecs.resample import is_compiled
 
 PAIRS = ((8000, 16000), (16000, 8000), (8000, 24000), (24000, 8000), (44100, 8000))
 """The pairs of rates in which the alternatives are measured too."""
@@ -151,7 +152,8 @@ def _goals(report: Report) -> list[Goal]:
 
 
 def _machine() -> str:
-    return f"{platform.machine()}, {platform.system()}, {_processor()}"
+    resampling = "the kernel" if is_compiled() else "numpy"
+    return f"{platform.machine()}, {platform.system()}, {_processor()}; one channel is resampled by: {resampling}"
 
 
 def _processor() -> str:
