@@ -64,7 +64,8 @@ sbom: $(VENV)/.sbom  ## Write build/archer-bridge.cdx.json: what the released se
 	@echo "build/archer-bridge.cdx.json"
 
 prove-reliability: $(VENV)/.dev  ## Run the faults, kills, power cuts, drains and overloads whole
-	@status=0; for proof in "chaos" "chaos --calls 2500 --kill 10" "chaos --calls 2500 --kill 10 --db postgres" powerloss \
+	@status=0; for proof in "chaos" "chaos --processes 2 --db postgres" "chaos --calls 2500 --kill 10" \
+		"chaos --calls 2500 --kill 10 --db postgres" powerloss \
 		drain rolling takeover overload disk clock soak; do \
 		echo "== $$proof"; $(BIN)/python -m tests.prove.$$proof || status=1; done; exit $$status
 

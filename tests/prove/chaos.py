@@ -1,9 +1,10 @@
-"""Thousands of calls with random faults against a real bridge process, and what the record says afterwards.
+"""Thousands of calls with random faults against real bridge processes, and what the record says afterwards.
 
-    python -m tests.prove.chaos [--calls 10000] [--seed N] [--kill K] [--db sqlite|postgres]
+    python -m tests.prove.chaos [--calls 10000] [--seed N] [--kill K] [--db sqlite|postgres] [--processes 1|2]
 
 Faults strike the caller's side, the vendor's, the tools and the store, drawn from one seed. With --kill the process
-gets SIGKILL so many times on the way and is started again. Prints a table and `N passed, M failed`.
+gets SIGKILL so many times on the way and is started again; of two processes, one after the other. Of two processes any
+takes any request of a call, as behind a proxy. Prints a table and `N passed, M failed`.
 """
 
 import argparse
@@ -35,12 +36,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=environment_seed())
     parser.add_argument("--kill", type=int, default=0, help="how many times the process gets SIGKILL")
     parser.add_argument("--db", choices=["sqlite", "postgres"], default="sqlite")
+    parser.add_argument("--processes", type=int, default=1, help="bridges on one database, which is then PostgreSQL")
     options = parser.parse_args()
+    if options.processes > 1 and options.db == "sqlite":
+        parser.error("one SQLite file serves one process: add --db postgres")
     print(f"seed {options.seed}", flush=True)
     if options.db == "postgres" and (missing := no_postgres()):
         print(f"SKIPPED, NOT PROVED: {missing}\n0 passed, 0 failed")
         return 0
-    size = Size(options.calls, options.at_once, options.seed, options.kill, options.db)
+    size = Size(options.calls, options.at_once, options.seed, options.kill, options.db, options.processes)
     random.seed(options.seed)
     with tempfile.TemporaryDirectory(prefix="archer-chaos-") as folder:
         return uvloop.run(prove(size, Path(folder)))

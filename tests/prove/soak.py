@@ -53,7 +53,7 @@ async def _run(here: Scene, options: argparse.Namespace) -> list[tuple[float, in
         while loop.time() - began < options.seconds:
             plan = new_plan(choose, len(here.plans))
             here.plans[plan.call_sid] = plan
-            await QuickCall(plan, here.address, stolen=lambda: "v1.none", longest_s=25.0).run()
+            await QuickCall(plan, lambda: here.address, stolen=lambda: "v1.none", longest_s=25.0).run()
 
     async with asyncio.TaskGroup() as group:
         for _ in range(options.at_once):

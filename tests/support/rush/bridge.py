@@ -56,6 +56,8 @@ class BridgeProcess:
 
     def __init__(self, folder: Path, database: str, vendor_port: int, *, name: str = "bridge", **changes: str) -> None:
         self.name = name
+        self.instance = changes.get("ARCHER_SERVER__INSTANCE", "")
+        """What it calls itself in the record; empty: a name of its own choice."""
         self.address = ("127.0.0.1", free_port())
         self.admin = ("127.0.0.1", free_port())
         self.log = folder / f"{name}.log"

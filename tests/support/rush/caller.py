@@ -32,7 +32,10 @@ class Connect:
 class QuickCall:
     """Runs one plan to its end."""
 
-    def __init__(self, plan: Plan, address: tuple[str, int], *, stolen: Callable[[], str], longest_s: float) -> None:
+    def __init__(
+        self, plan: Plan, address: Callable[[], tuple[str, int]], *, stolen: Callable[[], str], longest_s: float
+    ) -> None:
+        """`address` is asked for each connection, `stolen` for somebody else's token."""
         self.plan = plan
         self._address = address
         self._stolen = stolen
@@ -75,11 +78,11 @@ class QuickCall:
         headers = {"X-Twilio-Signature": request_signature(DEMO_ACCOUNT.auth_token, PUBLIC + path, form)}
         loop = asyncio.get_running_loop()
         began = loop.time()
-        asked = [post(self._address, path, form, headers) for _ in range(2 if twice else 1)]
+        asked = [post(self._address(), path, form, headers) for _ in range(2 if twice else 1)]
         answers = await asyncio.gather(*asked)
         status, body = answers[0]
         if status == 0:
-            status, body = await post(self._address, path, form, headers)
+            status, body = await post(self._address(), path, form, headers)
         self.plan.statuses += [status, *(code for code, _ in answers[1:])]
         self.plan.webhook_ms.append((loop.time() - began) * 1000)
         return body if status == 200 else ""
@@ -130,7 +133,7 @@ class QuickCall:
         leg = Leg(plan, f"MZ{plan.number:016x}{self._number:016x}")
         headers = {"X-Twilio-Signature": signature}
         path = urlsplit(said.url).path
-        socket, _ = await connect(self._address, path, headers, leg.receive)
+        socket, _ = await connect(self._address(), path, headers, leg.receive)
         if socket is None:
             return
         leg.socket = socket
@@ -152,7 +155,9 @@ class QuickCall:
         if not socket.closed.done():
             await leg.leave(polite="no-stop" not in plan)
             self._hung_up.set()
-        elif not leg.left:
+        elif leg.left:  # reset by the caller's own side: nobody is there to be asked about
+            self._hung_up.set()
+        else:
             plan.stream_lost.append(asyncio.get_running_loop().time())
         for task in (sending, hanging_up, second):
             if task is not None:
@@ -162,7 +167,7 @@ class QuickCall:
     async def _second(self, path: str, headers: dict[str, str], parameters: dict[str, str]) -> None:
         leg = Leg(self.plan, "MZ" + "f" * 32)
         await asyncio.sleep(0.1)
-        socket, _ = await connect(self._address, path, headers, leg.receive)
+        socket, _ = await connect(self._address(), path, headers, leg.receive)
         if socket is not None:
             try:
                 leg.socket = socket

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
@@ -38,6 +39,8 @@ class Size:
     seed: int
     kills: int = 0
     database: str = "sqlite"
+    processes: int = 1
+    """Bridges on the same database; each request of a call goes to any of them, as through a proxy."""
     store_fault_every_s: float = 5.0
 
 
@@ -49,6 +52,7 @@ class Rush:
         self._folder = folder
         self._url = url
         self._choose = random.Random(size.seed)
+        self._route = random.Random(size.seed + 2)
         self.plans: dict[str, Plan] = {}
         self._tokens: list[str] = []
         self._struck = Counter[str]()
@@ -56,7 +60,9 @@ class Rush:
         self._away: list[tuple[float, float]] = []
         self._is_up = asyncio.Event()
         self._is_up.set()
-        self._late: Footprint | None = None
+        self._up: list[BridgeProcess] = []
+        """Those that a proxy would send to."""
+        self._late: list[Footprint] = []
         """Taken when `FROM_CALL` calls were placed."""
 
     async def run(self) -> list[Finding]:
@@ -64,97 +70,113 @@ class Rush:
         size, loop = self._size, asyncio.get_running_loop()
         vendor = Vendor(self.plans, seed=size.seed + 1, connect_faults=CONNECT_FAULTS)
         async with vendor.listening():
-            bridge = BridgeProcess(
-                self._folder, self._url, vendor.port, ARCHER_SERVER__INSTANCE="chaos" if size.kills else ""
-            )
-            with tidied(bridge):
-                await bridge.start()
-                await self._warm_up(bridge)
-                before = await bridge.footprint()
+            bridges = [
+                BridgeProcess(
+                    self._folder, self._url, vendor.port, name=f"bridge{number}",
+                    ARCHER_SERVER__INSTANCE=f"chaos{number}" if size.kills or size.processes > 1 else "",
+                )
+                for number in range(size.processes)
+            ]  # fmt: skip
+            with tidied(*bridges):
+                for bridge in bridges:
+                    await bridge.start()
+                self._up = list(bridges)
+                await self._warm_up()
+                before = await footprints(bridges)
                 began = loop.time()
-                await self._place(bridge, vendor)
+                await self._place(bridges)
                 took_s = loop.time() - began
-                rest_s = await self._come_to_rest(bridge, before)
-                after = await bridge.footprint()
+                rest_s = await self._come_to_rest(bridges, before)
+                after = await footprints(bridges)
                 self._describe(vendor, took_s, before, after)
                 findings = await judge(Record(self._url), self.plans, away=None if size.kills else self._away)
-                findings += self._about_the_process(bridge, before, after, rest_s)
+                findings += self._about_the_run(bridges, rest_s)
+                findings += self._about_kills() if size.kills else self._about_footprints(before, after)
         return findings
 
-    async def _warm_up(self, bridge: BridgeProcess) -> None:
+    async def _warm_up(self) -> None:
         """A few healthy calls, so that what is made once is made before the baseline."""
         async with asyncio.TaskGroup() as group:
-            for number in range(WARM_CALLS):
+            for number in range(WARM_CALLS * self._size.processes):
                 plan = new_plan(self._choose, number, faulty=False)
                 self.plans[plan.call_sid] = plan
-                group.create_task(self._call(bridge, plan))
+                group.create_task(self._call(plan))
 
-    async def _place(self, bridge: BridgeProcess, vendor: Vendor) -> None:
+    async def _place(self, bridges: Sequence[BridgeProcess]) -> None:
         size, room = self._size, asyncio.Semaphore(self._size.at_once)
-        faults = asyncio.create_task(self._break_store(bridge), name="store faults")
-        kills = asyncio.create_task(self._kill(bridge), name="kills")
+        faults = asyncio.create_task(self._break_store(bridges), name="store faults")
+        kills = asyncio.create_task(self._kill(bridges), name="kills")
 
         async def place(plan: Plan) -> None:
             try:
-                await self._call(bridge, plan)
+                await self._call(plan)
             finally:
                 room.release()
 
         async with asyncio.TaskGroup() as group:
-            for number in range(WARM_CALLS, size.calls):
+            for number in range(len(self.plans), size.calls):
                 await room.acquire()
                 await self._is_up.wait()
                 plan = new_plan(self._choose, number)
                 self.plans[plan.call_sid] = plan
                 group.create_task(place(plan))
                 if number == FROM_CALL and not size.kills:
-                    self._late = await bridge.footprint()
+                    self._late = await footprints(bridges)
         faults.cancel()
         await asyncio.gather(faults, return_exceptions=True)
         await kills
 
-    async def _call(self, bridge: BridgeProcess, plan: Plan) -> None:
-        call = QuickCall(plan, bridge.address, stolen=self._steal, longest_s=LONGEST_CALL_S)
+    async def _call(self, plan: Plan) -> None:
+        call = QuickCall(plan, self._address, stolen=self._steal, longest_s=LONGEST_CALL_S)
         await call.run()
         if call.token:
             self._tokens = [*self._tokens[-50:], call.token]
 
+    def _address(self) -> tuple[str, int]:
+        return self._route.choice(self._up).address
+
     def _steal(self) -> str:
         return self._choose.choice(self._tokens) if self._tokens else "v1.nothing"
 
-    async def _break_store(self, bridge: BridgeProcess) -> None:
+    async def _break_store(self, bridges: Sequence[BridgeProcess]) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._choose.uniform(0.5, 1.5) * self._size.store_fault_every_s)
             began = loop.time()
             try:
-                self._struck[await break_now(self._url, bridge, self._choose)] += 1
+                self._struck[await break_now(self._url, self._choose.choice(bridges), self._choose)] += 1
                 self._away.append((began, loop.time() + RECOVERY_S))
             except Exception as error:  # the process may have been killed just now
                 self._struck[f"missed: {type(error).__name__}"] += 1
 
-    async def _kill(self, bridge: BridgeProcess) -> None:
+    async def _kill(self, bridges: Sequence[BridgeProcess]) -> None:
         """Kill and start again, evenly over the calls."""
         loop = asyncio.get_running_loop()
         for number in range(self._size.kills):
             due = self._size.calls * (number + 0.7) / self._size.kills
             while len(self.plans) < due:
                 await asyncio.sleep(0.05)
-            self._is_up.clear()
+            bridge = bridges[number % len(bridges)]
+            self._up = [other for other in bridges if other is not bridge] or [bridge]
+            if self._up == [bridge]:
+                self._is_up.clear()
             await bridge.kill()
             self._struck["SIGKILL"] += 1
-            killed_rows = set(await self._claimed())
+            killed_rows = set(await self._claimed(bridge))
             await bridge.start()
+            self._up = list(bridges)
             self._is_up.set()
             began = loop.time()
-            while killed_rows & set(await self._claimed()):
+            while killed_rows & set(await self._claimed(bridge)):
                 await asyncio.sleep(0.1)
             self._settled_s.append(loop.time() - began)
 
-    async def _claimed(self) -> list[tuple[object, ...]]:
-        return await Record(self._url).ask("SELECT call_sid FROM calls WHERE state <> 'ended' AND owner_id IS NOT NULL")
+    async def _claimed(self, bridge: BridgeProcess) -> list[tuple[object, ...]]:
+        return await Record(self._url).ask(
+            f"SELECT call_sid FROM calls WHERE state <> 'ended' AND owner_id = '{bridge.instance}'"
+        )
 
-    async def _come_to_rest(self, bridge: BridgeProcess, before: Footprint) -> float:
+    async def _come_to_rest(self, bridges: Sequence[BridgeProcess], before: Sequence[Footprint]) -> float:
         """Wait until nothing is open and tasks are back; return the seconds, at most twice the limit."""
         loop, record = asyncio.get_running_loop(), Record(self._url)
         began = loop.time()
@@ -166,11 +188,11 @@ class Rush:
         waited_for = ""
         while loop.time() - began < 2 * SETTLE_S:
             open_rows = [str(name) for query in queries for (name,) in await record.ask(query)]
-            tasks = (await bridge.footprint()).tasks
-            if not open_rows and tasks <= before.tasks:
+            now = await footprints(bridges)
+            if not open_rows and all(has.tasks <= had.tasks for has, had in zip(now, before, strict=True)):
                 break
             faults = ["+".join(plan.faults) for row in open_rows if (plan := self.plans.get(row))]
-            waited_for = f"{len(open_rows)} rows {faults[:3]}, {tasks} tasks"
+            waited_for = f"{len(open_rows)} rows {faults[:3]}, {[has.tasks for has in now]} tasks"
             await asyncio.sleep(0.2)
         took = loop.time() - began
         print(f"at rest after {took:.1f} s; waited last for {waited_for or 'nothing'}")
@@ -180,47 +202,58 @@ class Rush:
             await asyncio.sleep(1.0)
         return took
 
-    def _describe(self, vendor: Vendor, took_s: float, before: Footprint, after: Footprint) -> None:
+    def _describe(self, vendor: Vendor, took_s: float, before: Sequence[Footprint], after: Sequence[Footprint]) -> None:
         size = self._size
         kinds = Counter(name for plan in self.plans.values() for name in plan.faults)
         kinds += Counter({name: n for name, n in vendor.counts.items() if name.startswith("connect-")})
         kinds += self._struck
         spread = ", ".join(f"{name} {count}" for name, count in sorted(kinds.items()))
-        print(f"{size.calls} calls, {size.at_once} at once, {took_s:.0f} s, {size.calls / took_s:.1f} a second")
+        print(
+            f"{size.calls} calls, {size.at_once} at once, {size.processes} processes on {size.database}, "
+            f"{took_s:.0f} s, {size.calls / took_s:.1f} a second"
+        )
         print(f"{len(kinds)} kinds of fault: {spread}")
         each = 1000 / size.calls
-        print(
-            f"ms of processor a call: {(after.cpu_s - before.cpu_s) * each:.1f} here, {process_time() * each:.1f} there"
-        )
-        print(f"before {before}\nat {FROM_CALL} {self._late}\nafter  {after}")
+        here_s = sum(has.cpu_s - had.cpu_s for has, had in zip(after, before, strict=True))
+        print(f"ms of processor a call: {here_s * each:.1f} here, {process_time() * each:.1f} there")
+        for moment, found in (("before", before), (f"at {FROM_CALL}", self._late), ("after", after)):
+            for footprint in found:
+                print(f"{moment:9} {footprint}")
 
-    def _about_the_process(
-        self, bridge: BridgeProcess, before: Footprint, after: Footprint, rest_s: float
-    ) -> list[Finding]:
-        size = self._size
+    def _about_the_run(self, bridges: Sequence[BridgeProcess], rest_s: float) -> list[Finding]:
         given_up = [
             f"{plan.call_sid} ({'+'.join(plan.faults)}; {plan.sessions} sessions; {plan.step})"
             for plan in self.plans.values()
             if GIVEN_UP in plan.documents
         ]
-        findings = [
+        complaints = [line for bridge in bridges for line in bridge.complaints()]
+        return [
             Finding("seconds until everything was at rest", f"<= {SETTLE_S:g}", f"{rest_s:.1f}", rest_s <= SETTLE_S),
             none_of(f"calls that lasted {LONGEST_CALL_S:g} s and longer", given_up),
-            none_of("complaints of a bug in the bridge's log", bridge.complaints()),
+            none_of("complaints of a bug in the bridge's log", complaints),
         ]
-        if size.kills:
-            worst = max(self._settled_s, default=float("nan"))
-            count = len(self._settled_s)
-            findings.append(Finding("times killed and started again", str(size.kills), str(count), count == size.kills))
-            findings.append(Finding("orphans settled after boot, seconds", "<= 10", f"{worst:.1f}", worst <= 10))
-            return findings
-        for name in ("tasks", "descriptors", "threads"):
-            had, has = getattr(before, name), getattr(after, name)
-            findings.append(Finding(f"{name} back to the baseline", f"<= {had}", str(has), has <= had))
-        if self._late is not None:
-            grown = after.rss_mib - self._late.rss_mib
-            goal = f"<= {MOST_GROWTH_MIB:g} MiB"
-            findings.append(
-                Finding(f"memory grown since call {FROM_CALL}", goal, f"{grown:.1f} MiB", grown <= MOST_GROWTH_MIB)
-            )
+
+    def _about_kills(self) -> list[Finding]:
+        due, worst, count = self._size.kills, max(self._settled_s, default=float("nan")), len(self._settled_s)
+        return [
+            Finding("times killed and started again", str(due), str(count), count == due),
+            Finding("orphans settled after boot, seconds", "<= 10", f"{worst:.1f}", worst <= 10),
+        ]
+
+    def _about_footprints(self, before: Sequence[Footprint], after: Sequence[Footprint]) -> list[Finding]:
+        findings = []
+        for number, (had, has) in enumerate(zip(before, after, strict=True), 1):
+            whose = f" of process {number}" if self._size.processes > 1 else ""
+            for name in ("tasks", "descriptors", "threads"):
+                least, most = getattr(has, name), getattr(had, name)
+                findings.append(Finding(f"{name}{whose} back to the baseline", f"<= {most}", str(least), least <= most))
+            if self._late:
+                grown, goal = has.rss_mib - self._late[number - 1].rss_mib, f"<= {MOST_GROWTH_MIB:g} MiB"
+                what = f"memory{whose} grown since call {FROM_CALL}"
+                findings.append(Finding(what, goal, f"{grown:.1f} MiB", grown <= MOST_GROWTH_MIB))
         return findings
+
+
+async def footprints(bridges: Sequence[BridgeProcess]) -> list[Footprint]:
+    """Return what each of them holds now."""
+    return [await bridge.footprint() for bridge in bridges]

@@ -45,7 +45,7 @@ class Scene:
 
     def place(self, plan: Plan) -> "asyncio.Task[None]":
         """Begin a call."""
-        call = QuickCall(plan, self.address, stolen=lambda: "", longest_s=LONGEST_CALL_S)
+        call = QuickCall(plan, lambda: self.address, stolen=lambda: "", longest_s=LONGEST_CALL_S)
         task = asyncio.create_task(call.run(), name=f"call {plan.number}")
         self._calls.add(task)
         return task
