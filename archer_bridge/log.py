@@ -12,7 +12,14 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any
 
-import structlog
+if "rich" not in sys.modules and "structlog" not in sys.modules:
+    # structlog imports rich where it is installed, and with it pygments: 5 MiB for tracebacks nobody wants here.
+    sys.modules["rich"] = None  # type: ignore[assignment]  # "not installed"
+    import structlog
+
+    del sys.modules["rich"]
+else:
+    import structlog
 
 from archer_bridge.log_events import EVENTS
 from archer_bridge.redaction import redact_item

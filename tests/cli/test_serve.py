@@ -1,12 +1,16 @@
 """`archer serve`'s own options; what the running process does is in tests/adapters/test_server.py."""
 
 import gc
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import typer
 
+from archer_bridge.adapters.sql import upgrade
 from archer_bridge.cli.serve import checked_settings, keep_startup, reloaded_app
 from tests.support.serve_process import environment, free_port, serve_process
 
@@ -72,3 +76,26 @@ def test_the_garbage_collector_does_not_look_through_what_was_there_at_the_start
 
     assert id(before) not in watched
     assert id(after) in watched
+
+
+NOT_FOR_SERVING = ("aiohttp", "alembic", "rich", "sqlalchemy.ext.asyncio", "sqlalchemy.orm", "twilio.rest")
+"""What most processes never use, and 30 MiB."""
+
+
+@pytest.mark.slow  # an interpreter is started, and a schema made
+async def test_a_service_at_rest_has_loaded_nothing_it_does_not_use(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, json, sys; from archer_bridge.cli.serve import checked_settings\n"
+        "async def main():\n"
+        "    settings = checked_settings()\n"
+        "    from archer_bridge.app import create_app\n"
+        "    app = create_app(settings)\n"
+        "    async with app.router.lifespan_context(app):\n"
+        f"        print(json.dumps([m for m in {NOT_FOR_SERVING!r} if m in sys.modules]))\n"
+        "asyncio.run(main())"
+    )
+    await upgrade(f"sqlite:///{tmp_path / 'archer.db'}")
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert json.loads(done.stdout or "null") == [], done.stderr

@@ -4,23 +4,28 @@ Why SQLite is the plain driver on threads of its own: through aiosqlite every st
 times, and each crossing waits for the interpreter. A batch of 32 rows took five times as long as in one crossing
 (`tests/bench/bench_store.py` measures the store as it is); and with a hundred calls at once four aiosqlite readers
 answered so slowly that webhooks waited for seconds. Who only looks, on the command line, reads through aiosqlite.
+SQLAlchemy's asynchronous half, which brings its ORM along (8 MiB), is loaded where it is used.
 """
+
+from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
 
 from archer_bridge.adapters.sql.address import Address
 from archer_bridge.adapters.sql.batch import Done, Failed, Work, run_batch
 from archer_bridge.adapters.sql.faults import store_error
 from archer_bridge.errors import StoreError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -82,6 +87,8 @@ def sqlite_writer_engine(address: Address) -> Engine:
 
 def postgres_engine(address: Address, *, size: int, read_only: bool) -> AsyncEngine:
     """Return a pool of `size` connections whose every wait is bounded."""
+    from sqlalchemy.ext.asyncio import create_async_engine
+
     settings = {"application_name": "archer-bridge", "lock_timeout": str(BUSY_TIMEOUT_MS)}
     if read_only:
         settings["default_transaction_read_only"] = "on"
@@ -216,6 +223,8 @@ class Reader:
         if address.file is None:
             self._engine = postgres_engine(address, size=size, read_only=True)
         else:
+            from sqlalchemy.ext.asyncio import create_async_engine
+
             self._engine = create_async_engine(
                 address.reader_url(),
                 pool_size=size,
