@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SCENARIO ?= arranges_plan
 FUZZ_EXECUTIONS ?= 300000
+PEERS := .venv-peers
+PIPECAT ?= pipecat-ai[websocket]==1.14.0
+PEER_CALLS ?= 12
 SOURCES := archer_bridge codecs tools tests
 # What an installation is made of besides the sources themselves, which are used where they are.
 INSTALLED := pyproject.toml codecs/build_kernel.py codecs/archer_codecs/_fir.c
@@ -15,7 +18,7 @@ INSTALLED := pyproject.toml codecs/build_kernel.py codecs/archer_codecs/_fir.c
 # Tests start hundreds of processes; compiling for each of them would take minutes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help call test dev check format bench prove prove-security prove-reliability fuzz sbom clean
+.PHONY: help call test dev check format bench bench-peers prove prove-security prove-reliability fuzz sbom clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -46,6 +49,12 @@ bench: $(VENV)/.bench  ## Measure calls, codecs and the store, beside the altern
 	@$(BIN)/archer codecs bench
 	@$(BIN)/python tests/bench/bench_store.py
 
+bench-peers: $(VENV)/.bench  ## Measure calls beside pipecat, too, PEER_CALLS at once: it is full with more
+	@$(MAKE) --no-print-directory $(PEERS)/.pipecat || \
+		echo "PIPECAT CANNOT BE HAD HERE: IT IS SKIPPED, and the rest is measured."
+	@peers=$$(test -e $(PEERS)/.pipecat && echo "--peers $(PEERS)/bin/python"); \
+		$(BIN)/archer bench --calls $(PEER_CALLS) $$peers
+
 prove: $(VENV)/.dev  ## Run the long proofs of calls: what was heard, recordings, tools, payments
 	@status=0; for proof in heard recordings hostile_tools payments; do \
 		echo "== $$proof"; $(BIN)/python -m tests.prove.$$proof || status=1; done; exit $$status
@@ -70,7 +79,7 @@ prove-reliability: $(VENV)/.dev  ## Run the faults, kills, power cuts, drains an
 		echo "== $$proof"; $(BIN)/python -m tests.prove.$$proof || status=1; done; exit $$status
 
 clean:  ## Leave no trace
-	rm -rf $(VENV) var build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	rm -rf $(VENV) $(PEERS) var build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f codecs/archer_codecs/*.so
 
@@ -107,4 +116,11 @@ $(VENV)/.sbom: $(INSTALLED) | $(BIN)/python
 $(VENV)/.bench: $(INSTALLED) | $(BIN)/python
 	@echo "Installing archer-bridge with what it is measured against"
 	@$(PIP) -e '.[dev,bench]'
+	@touch $@
+
+$(PEERS)/.pipecat: | $(BIN)/python
+	@echo "Installing $(PIPECAT) into $(PEERS)"
+	@test -x $(PEERS)/bin/python || $(BIN)/python -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check '$(PIPECAT)' \
+		'uvicorn>=0.54,<0.55' 'websockets>=17.0,<18' uvloop
 	@touch $@

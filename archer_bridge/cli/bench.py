@@ -1,4 +1,4 @@
-"""`archer bench`: what a call costs on this machine, beside a bare relay and a naive bridge."""
+"""`archer bench`: what a call costs on this machine, beside a bare relay, a naive bridge and pipecat."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def bench(
     calls: Annotated[int, typer.Option(min=1, help="Calls at once; only figures of the same number compare.")] = 40,
     rounds: Annotated[int, typer.Option(min=1, help="Each round measures every variant once, in random order.")] = 9,
     quick: Annotated[bool, typer.Option("--quick", help="Three rounds: a first impression.")] = False,
+    peers: Annotated[Path | None, typer.Option("--peers", help="A Python that has pipecat: measure it, too.")] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")] = None,
 ) -> None:
     """Measure CPU, added latency and memory of a call: the product in its modes beside what it is compared with.
@@ -29,5 +30,6 @@ def bench(
         raise typer.Exit(USAGE)
     command = [sys.executable, "-m", MODULE, "--calls", str(calls), "--rounds", str(rounds)]
     command += ["--quick"] if quick else []
+    command += ["--peers", str(peers.absolute())] if peers is not None else []  # resolved, it would leave its venv
     command += ["--json", str(json.resolve())] if json is not None else []
     raise typer.Exit(subprocess.run(command, cwd=SOURCES, check=False).returncode)  # noqa: S603 - our own module

@@ -11,7 +11,7 @@ import json
 
 import uvloop
 
-from tests.bench.far_engine import FarEngine, server_frame
+from tests.bench.far_engine import FarEngine, serve, server_frame
 from tests.support.abusive_tools import NAMES
 
 EVERY_S = 0.5
@@ -46,12 +46,5 @@ class AbusiveEngine(FarEngine):
         asyncio.get_running_loop().call_later(EVERY_S, self._ask, name, numbers)
 
 
-async def main() -> None:
-    """Serve until the process is ended."""
-    server = await asyncio.get_running_loop().create_server(AbusiveEngine, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-
-
 if __name__ == "__main__":
-    uvloop.run(main())
+    uvloop.run(serve(AbusiveEngine))

@@ -30,10 +30,12 @@ from typing import Any
 import uvloop
 
 from archer_bridge.adapters.sql import open_store
-from tests.bench import bench_calls
 from tests.bench.abusive_engine import mark
-from tests.bench.bench_calls import Variant, machine, open_calls, printed_port, product, spawn
-from tests.bench.load import Measured, drive, median_and_range
+from tests.bench.figures import median_and_range
+from tests.bench.load import Measured, drive
+from tests.bench.processes import machine
+from tests.bench.segment import open_calls
+from tests.bench.variants import MODES, Variant, product, start_engine
 from tests.support.abusive_tools import ABUSES, COMPUTING, ENABLED, NAMES
 
 GOAL_MS = 20.0
@@ -91,12 +93,12 @@ async def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     rounds: list[dict[str, Segment]] = []
     rejected: list[dict[str, Segment]] = []
     async with AsyncExitStack() as stack:
-        engine_port = await printed_port(await spawn(stack, "-m", "tests.bench.abusive_engine"))
+        engine = await start_engine(stack, folder, module="abusive_engine")
         variants = {}
         for name in (QUIET, ABUSED):
-            bench_calls.MODES[name] = ENABLED
+            MODES[name] = ENABLED
             (home := folder / name).mkdir()
-            variants[name] = await product(stack, name, home, engine_port)
+            variants[name] = await product(stack, name, home, engine)
         until = time.monotonic() + arguments.longest
         for number in itertools.count():
             results = {}
@@ -163,7 +165,7 @@ def main() -> int:
     parser.add_argument("--longest", type=float, default=90.0, help="seconds until it goes on with the rounds it has")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     arguments = parser.parse_args()
-    about = machine(arguments.calls)
+    about = machine(str(arguments.calls))
     with tempfile.TemporaryDirectory(prefix="archer-bench-") as folder:
         result = {"machine": about, **uvloop.run(run(arguments, Path(folder)))}
     print(show(result))

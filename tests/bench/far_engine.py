@@ -1,9 +1,10 @@
-"""The engine that bridges are measured against: one answer for each message, from bytes made before. Cheap on purpose.
+"""The engine that bridges are measured against: as much audio as it hears, from bytes made before. Cheap on purpose.
 
-    python -m tests.bench.far_engine      prints its port
+    python -m tests.bench.far_engine [--tls CERTIFICATE KEY]      prints its port
 
-It speaks WebSocket as a server, masks off nothing but the first message, and answers frame for frame: 20 ms of agent
-audio in the session's format, or, when the first message is Twilio's (a bare relay is in between), Twilio's own media.
+It speaks WebSocket as a server, and answers with agent audio in the session's format: 20 ms of it for each message that
+is as long as its 20 ms are, which it does not read, and for others as many times 20 ms as were heard. When the first
+message is Twilio's (a bare relay is in between), each message is answered with Twilio's own media.
 """
 
 import asyncio
@@ -12,12 +13,16 @@ import hashlib
 import json
 import random
 import re
+import ssl
+import sys
 from typing import cast
 
 import uvloop
+from websockets.speedups import apply_mask
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-BYTES_20_MS = {"mulaw_8000": 160, "pcm_16000": 640, "pcm_24000": 960, "pcm_44100": 1764}
+BYTES_20_MS = {"mulaw_8000": 160, "pcm_16000": 640, "pcm_24000": 960, "pcm_44100": 1764, "pcm_8000": 320}
+"""A frame in each of Cartesia's formats, and in one more that lets pipecat do without a resampler."""
 STREAM = "MZ" + "0" * 32
 
 
@@ -47,6 +52,12 @@ class FarEngine(asyncio.Protocol):
         self.buffer = b""
         self.is_open = False
         self.answer = b""
+        self.frame_bytes = 0
+        """Of 20 ms in the session's format; 0 behind a bare relay."""
+        self.usual = 0
+        """Length of a message that holds 20 ms."""
+        self.unanswered = 0
+        """Bytes of audio heard that are no whole frame yet."""
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -72,21 +83,22 @@ class FarEngine(asyncio.Protocol):
         return True
 
     def _frames(self) -> None:
-        buffer, at, answers = self.buffer, 0, 0
+        buffer, at, answers = self.buffer, 0, []
         while at + 2 <= len(buffer):
             length, head = buffer[at + 1] & 0x7F, 6
-            if length == 126:
-                if at + 4 > len(buffer):
+            if length >= 126:
+                size = 2 if length == 126 else 8
+                if at + 2 + size > len(buffer):
                     break
-                length, head = int.from_bytes(buffer[at + 2 : at + 4], "big"), 8
+                length, head = int.from_bytes(buffer[at + 2 : at + 2 + size], "big"), 6 + size
             if at + head + length > len(buffer):
                 break
-            body = buffer[at + head : at + head + length]
             if buffer[at] == 0x81:
+                key, body = buffer[at + head - 4 : at + head], buffer[at + head : at + head + length]
                 if self.answer:
-                    answers += 1
+                    answers.append(self._answer(body, key))
                 else:
-                    self._begin(bytes(a ^ buffer[at + head - 4 + i % 4] for i, a in enumerate(body)))
+                    self._begin(apply_mask(body, key))
             elif buffer[at] == 0x88:
                 self.transport.write(b"\x88\x02\x03\xe8")
                 self.transport.close()
@@ -94,14 +106,28 @@ class FarEngine(asyncio.Protocol):
             at += head + length
         self.buffer = buffer[at:]
         if answers:
-            self.transport.write(self.answer * answers)
+            self.transport.write(b"".join(answers))
+
+    def _answer(self, body: bytes, key: bytes) -> bytes:
+        """Return what is said to one masked message."""
+        if not self.frame_bytes or len(body) == self.usual:
+            return self.answer
+        message = json.loads(apply_mask(body, key))
+        if message["type"] != "audio_input":
+            return b""
+        heard = len(base64.b64decode(message["audio"]))
+        if heard == self.frame_bytes:
+            self.usual = len(body)
+        frames, self.unanswered = divmod(self.unanswered + heard, self.frame_bytes)
+        return self.answer * frames
 
     def _begin(self, first: bytes) -> None:
         message = json.loads(first)
         if message.get("type") != "session_create":
             self.answer = TWILIO
             return
-        self.answer = ANSWERS[message["audio"]["input_format"]]
+        format_name = message["audio"]["input_format"]
+        self.answer, self.frame_bytes = ANSWERS[format_name], BYTES_20_MS[format_name]
         for event in (
             {"type": "session_ready", "call_id": "ac_1"},
             {"type": "turn_started", "turn": 1, "role": "assistant", "start_time": 0.0},
@@ -109,12 +135,21 @@ class FarEngine(asyncio.Protocol):
             self.transport.write(server_frame(json.dumps(event).encode()))
 
 
-async def main() -> None:
+async def serve(engine: type[FarEngine], *, tls: ssl.SSLContext | None = None) -> None:
     """Serve until the process is ended."""
-    server = await asyncio.get_running_loop().create_server(FarEngine, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(engine, "127.0.0.1", 0, ssl=tls)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
+def main() -> None:
+    """Serve in clear, or with the certificate and key that are named."""
+    tls = None
+    if sys.argv[1:2] == ["--tls"]:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(sys.argv[2], sys.argv[3])
+    uvloop.run(serve(FarEngine, tls=tls))
+
+
 if __name__ == "__main__":
-    uvloop.run(main())
+    main()

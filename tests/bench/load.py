@@ -5,7 +5,6 @@ import base64
 import json
 import random
 import re
-import statistics
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -42,8 +41,13 @@ def media_frames(stream: str, count: int) -> list[bytes]:
 class Measured:
     """What one driven segment gave."""
 
+    calls: int = 1
     sent: int = 0
     received: int = 0
+    audio_bytes: int = 0
+    """Of mu-law that came back, 8,000 a second and call."""
+    largest: int = 0
+    """Bytes of mu-law in the largest message."""
     latencies: list[float] = field(default_factory=list)
     lateness: list[float] = field(default_factory=list)
 
@@ -99,18 +103,28 @@ class Leg(asyncio.Protocol):
             length, head = buffer[at + 1], 2
             if length == 126:
                 length, head = buffer[at + 2] << 8 | buffer[at + 3], 4
+            elif length == 127:
+                if at + 10 > size:
+                    break
+                length, head = int.from_bytes(buffer[at + 2 : at + 10], "big"), 10
             end = at + head + length
             if end > size:
                 break
             if buffer[at] == 0x81:
                 if b"media" in buffer[at : at + 30]:
-                    self._media()
+                    begins = buffer.index(b'"', buffer.index(b'"payload"', at) + 9) + 1
+                    self.heard(buffer[begins : buffer.index(b'"', begins)])
                 elif b'"mark"' in buffer[at : at + 30] and (found := MARK.search(buffer, at, end)) is not None:
                     self._echo(found[1].decode())
             at = end
         self.buffer = buffer[at:]
 
-    def _media(self) -> None:
+    def heard(self, payload: bytes) -> None:
+        """Take the base64 of one media message."""
+        if self.counting:
+            size = len(payload) // 4 * 3 - payload.count(b"=", -2)
+            self.measured.audio_bytes += size
+            self.measured.largest = max(self.measured.largest, size)
         if not self.in_flight:
             return
         due = self.in_flight.popleft()
@@ -191,11 +205,3 @@ async def drive(legs: list[Leg], *, warm_s: float, measure_s: float, edge: Calla
         if measured.received >= measured.sent:
             break
         await asyncio.sleep(0.1)
-
-
-def median_and_range(values: list[float]) -> tuple[float, float, float]:
-    """Return median, 10th and 90th percentile."""
-    if len(values) < 2:
-        return (values[0] if values else float("nan"),) * 3
-    tenths = statistics.quantiles(values, n=10, method="inclusive")
-    return statistics.median(values), tenths[0], tenths[-1]
