@@ -1,24 +1,30 @@
 """What a call costs: the product in its modes, beside a byte relay, the bridge as it is written first, and pipecat.
 
-    python -m tests.bench.bench_calls [--quick] [--calls 40] [--rounds 9] [--json FILE] [--peers PYTHON]
+    python -m tests.bench.bench_calls [--quick] [--calls 40] [--rounds 9] [--json FILE] [--peers PYTHON] [--marker]
 
 All variants are alive all the time, one is driven at a time, in random order within each round; ratios are made within
 a round, and their median, 10th and 90th percentile are printed. CPU is what the kernel's scheduler counted for all of a
 process's threads. A segment is rejected when frames were lost, the generator was late, or the bridge was saturated. The
 product is `archer serve` as it is deployed: signatures, tokens, SQLite record, ledger, tools and log in place. Pipecat
-is measured when `--peers` names a Python that has it.
+is measured when `--peers` names a Python that has it. `--marker` measures something else: how late the audio itself is.
 """
 
 import argparse
 import json
 import tempfile
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
-from tests.bench import figures
+from tests.bench import figures, marking
+from tests.bench.marking import measure_markers, show_markers
 from tests.bench.processes import machine, peer_versions
 from tests.bench.rounds import measure_rounds
+
+Measure = Callable[[argparse.Namespace, Path], Coroutine[Any, Any, dict[str, Any]]]
+Show = Callable[[Mapping[str, Any]], str]
 
 
 def options() -> argparse.ArgumentParser:
@@ -31,8 +37,16 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="three rounds: a first impression")
     parser.add_argument("--busy", action="store_true", help="accept a late generator: the CPU figures only count")
     parser.add_argument("--peers", type=Path, help="a Python that has pipecat")
+    parser.add_argument("--marker", action="store_true", help="measure the audio's delay by a burst in it")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     return parser
+
+
+def mode(arguments: argparse.Namespace) -> tuple[Measure, Show, str]:
+    """Return what measures, what prints it, and the number of calls in words."""
+    if arguments.marker:
+        return measure_markers, show_markers, str(marking.CALLS)
+    return measure_rounds, figures.show, str(arguments.calls)
 
 
 def main() -> None:
@@ -40,12 +54,13 @@ def main() -> None:
     arguments = options().parse_args()
     if arguments.quick:
         arguments.rounds = min(arguments.rounds, 3)
-    about = machine(str(arguments.calls))
+    measure, show, calls = mode(arguments)
+    about = machine(calls)
     if arguments.peers is not None and (peers := peer_versions(arguments.peers)):
         about += f"; beside it {peers}"
     with tempfile.TemporaryDirectory(prefix="archer-bench-") as folder:
-        result = {"machine": about, **uvloop.run(measure_rounds(arguments, Path(folder)))}
-    print(f"{about}\n\n{figures.show(result)}")
+        result = {"machine": about, **uvloop.run(measure(arguments, Path(folder)))}
+    print(f"{about}\n\n{show(result)}")
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1))
 

@@ -32,7 +32,7 @@ import uvloop
 from archer_bridge.adapters.sql import open_store
 from tests.bench.abusive_engine import mark
 from tests.bench.figures import median_and_range
-from tests.bench.load import Measured, drive
+from tests.bench.load import Leg, Measured, drive
 from tests.bench.processes import machine
 from tests.bench.segment import open_calls
 from tests.bench.variants import MODES, Variant, product, start_engine
@@ -63,10 +63,10 @@ async def segment(variant: Variant, calls: int, abuses: tuple[str, ...], *, seco
     """Drive one bridge; of its calls, a tenth have agents that ask for these tools, one after another."""
     measured, theirs = Measured(), Measured()
     marked = 1 if abuses[:1] in {(name,) for name in COMPUTING} else calls // SHARE
-    legs = await open_calls(variant, calls - marked, measured)
+    legs = await open_calls(variant, calls - marked, lambda: Leg(measured))
     for number in range(marked):
         begins = mark(abuses[number % len(abuses)]) if abuses else ""
-        legs += await open_calls(variant, 1, theirs, begins=begins)
+        legs += await open_calls(variant, 1, lambda: Leg(theirs), begins=begins)
     await asyncio.sleep(1.0)  # the first tools run by then
 
     async def edge() -> None: ...

@@ -37,11 +37,16 @@ def audio(size: int) -> str:
     return base64.b64encode(random.Random(size).randbytes(size)).decode()
 
 
+def twilio_media(payload: str) -> bytes:
+    """Return one frame with Twilio's media message."""
+    return server_frame(f'{{"event":"media","streamSid":"{STREAM}","media":{{"payload":"{payload}"}}}}'.encode())
+
+
 ANSWERS = {
     name: server_frame(b'{"type":"audio_output","audio":"' + audio(size).encode() + b'"}')
     for name, size in BYTES_20_MS.items()
 }
-TWILIO = server_frame(f'{{"event":"media","streamSid":"{STREAM}","media":{{"payload":"{audio(160)}"}}}}'.encode())
+TWILIO = twilio_media(audio(160))
 
 
 class FarEngine(asyncio.Protocol):

@@ -26,12 +26,17 @@ def client_frame(message: str) -> bytes:
     return head + bytes(4) + data
 
 
-def media_frames(stream: str, count: int) -> list[bytes]:
+def noise(_: int) -> str:
+    """Return the base64 of loud audio, the same for each frame."""
+    return PAYLOAD
+
+
+def media_frames(stream: str, count: int, payload: Callable[[int], str]) -> list[bytes]:
     """Return a call's frames in order."""
     return [
         client_frame(
             f'{{"event":"media","sequenceNumber":"{n + 2}","media":{{"track":"inbound","chunk":"{n + 1}",'
-            f'"timestamp":"{n * 20}","payload":"{PAYLOAD}"}},"streamSid":"{stream}"}}'
+            f'"timestamp":"{n * 20}","payload":"{payload(n)}"}},"streamSid":"{stream}"}}'
         )
         for n in range(count)
     ]
@@ -144,9 +149,9 @@ class Leg(asyncio.Protocol):
         self.counting, self.since = True, since
 
 
-async def open_leg(port: int, start: str, headers: str, measured: Measured) -> Leg:
+async def open_leg(port: int, start: str, headers: str, make: Callable[[], Leg]) -> Leg:
     """Open one call's socket and begin its stream."""
-    _, leg = await asyncio.get_running_loop().create_connection(lambda: Leg(measured), "127.0.0.1", port)
+    _, leg = await asyncio.get_running_loop().create_connection(make, "127.0.0.1", port)
     leg.transport.write(
         f"GET /ws/cartesia HTTP/1.1\r\nHost: bridge.example.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{headers}\r\n".encode()
@@ -169,11 +174,21 @@ def start_message(call_sid: str, token: str) -> str:
     return json.dumps({"event": "start", "sequenceNumber": "1", "streamSid": STREAM, "start": body})
 
 
-async def drive(legs: list[Leg], *, warm_s: float, measure_s: float, edge: Callable[[], Awaitable[None]]) -> None:
-    """Send every call's frames at their times; `edge` is called when measuring begins and when it has ended."""
+async def drive(
+    legs: list[Leg],
+    *,
+    warm_s: float,
+    measure_s: float,
+    edge: Callable[[], Awaitable[None]],
+    payload: Callable[[int], str] = noise,
+) -> None:
+    """Send every call's frames at their times; `edge` is called when measuring begins and when it has ended.
+
+    `payload` gives the base64 of the frame of a number.
+    """
     loop = asyncio.get_running_loop()  # its own clock counts milliseconds
     count = round((warm_s + measure_s) / FRAME_S)
-    frames, warm = media_frames(STREAM, count), round(warm_s / FRAME_S)
+    frames, warm = media_frames(STREAM, count, payload), round(warm_s / FRAME_S)
     began = perf_counter() + 0.05
     schedule = sorted((n * FRAME_S + i * FRAME_S / len(legs), n, i) for n in range(count) for i in range(len(legs)))
     at, done = 0, loop.create_future()

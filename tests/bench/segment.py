@@ -4,6 +4,7 @@ import asyncio
 import random
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
@@ -65,7 +66,7 @@ def why_rejected(lost: str, *, late: float, load: float, late_s: float = LATE_S,
     return ""
 
 
-async def open_calls(variant: Variant, calls: int, measured: Measured, *, begins: str = "") -> list[Leg]:
+async def open_calls(variant: Variant, calls: int, make: Callable[[], Leg], *, begins: str = "") -> list[Leg]:
     """Place the calls; the product's have a webhook, a signature and a token each. Their SIDs start with `begins`."""
     url = f"http://127.0.0.1:{variant.port}/webhooks/twilio/incoming"
     signed = f"X-Twilio-Signature: {SIGN(SOCKET, {})}\r\n"
@@ -83,7 +84,7 @@ async def open_calls(variant: Variant, calls: int, measured: Measured, *, begins
             if found is None:
                 raise RuntimeError(f"{variant.name} did not answer the call: {twiml[:300]}")
             token = found[1]
-        return await open_leg(variant.port, start_message(call_sid, token), signed, measured)
+        return await open_leg(variant.port, start_message(call_sid, token), signed, make)
 
     async with httpx.AsyncClient(trust_env=False, timeout=30, verify=NO_TLS) as client:
         return [await one(client) for _ in range(calls)]
@@ -100,7 +101,7 @@ async def drive_segment(
 ) -> Segment:
     """Drive one variant for a while."""
     measured = Measured(calls=calls)
-    legs = await open_calls(variant, calls, measured)
+    legs = await open_calls(variant, calls, lambda: Leg(measured))
     await asyncio.sleep(0.5)  # sessions get ready
     edges: list[tuple[float, int, int]] = []
 
