@@ -1,12 +1,16 @@
 """What a call costs: the product in its modes, beside a byte relay, the bridge as it is written first, and pipecat.
 
-    python -m tests.bench.bench_calls [--quick] [--calls 40] [--rounds 9] [--json FILE] [--peers PYTHON] [--marker]
+    python -m tests.bench.bench_calls [--quick] [--calls 40] [--rounds 9] [--json FILE] [--peers PYTHON]
+    python -m tests.bench.bench_calls --marker [--rounds 9] [--json FILE] [--peers PYTHON]
+    python -m tests.bench.bench_calls --capacity [--plot FILE] [--json FILE] [--peers PYTHON]
 
 All variants are alive all the time, one is driven at a time, in random order within each round; ratios are made within
 a round, and their median, 10th and 90th percentile are printed. CPU is what the kernel's scheduler counted for all of a
 process's threads. A segment is rejected when frames were lost, the generator was late, or the bridge was saturated. The
 product is `archer serve` as it is deployed: signatures, tokens, SQLite record, ledger, tools and log in place. Pipecat
-is measured when `--peers` names a Python that has it. `--marker` measures something else: how late the audio itself is.
+is measured when `--peers` names a Python that has it.
+
+`--marker` and `--capacity` measure something else: how late the audio itself is, and how many calls a core carries.
 """
 
 import argparse
@@ -19,6 +23,8 @@ from typing import Any
 import uvloop
 
 from tests.bench import figures, marking
+from tests.bench.capacity import STEPS, measure_capacity
+from tests.bench.capacity_tables import plot, show_capacity
 from tests.bench.marking import measure_markers, show_markers
 from tests.bench.processes import machine, peer_versions
 from tests.bench.rounds import measure_rounds
@@ -37,7 +43,11 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="three rounds: a first impression")
     parser.add_argument("--busy", action="store_true", help="accept a late generator: the CPU figures only count")
     parser.add_argument("--peers", type=Path, help="a Python that has pipecat")
-    parser.add_argument("--marker", action="store_true", help="measure the audio's delay by a burst in it")
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument("--marker", action="store_true", help="measure the audio's delay by a burst in it")
+    modes.add_argument("--capacity", action="store_true", help="find how many calls a core carries")
+    parser.add_argument("--most", type=int, default=STEPS[-1], help="calls at once in the capacity mode")
+    parser.add_argument("--plot", type=Path, help="draw the capacity mode's figures here (SVG or PNG)")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     return parser
 
@@ -46,12 +56,17 @@ def mode(arguments: argparse.Namespace) -> tuple[Measure, Show, str]:
     """Return what measures, what prints it, and the number of calls in words."""
     if arguments.marker:
         return measure_markers, show_markers, str(marking.CALLS)
+    if arguments.capacity:
+        return measure_capacity, show_capacity, f"{STEPS[0]} to {arguments.most}"
     return measure_rounds, figures.show, str(arguments.calls)
 
 
 def main() -> None:
     """Measure and print."""
-    arguments = options().parse_args()
+    parser = options()
+    arguments = parser.parse_args()
+    if arguments.plot and not arguments.capacity:
+        parser.error("--plot draws what --capacity measures")
     if arguments.quick:
         arguments.rounds = min(arguments.rounds, 3)
     measure, show, calls = mode(arguments)
@@ -61,6 +76,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="archer-bench-") as folder:
         result = {"machine": about, **uvloop.run(measure(arguments, Path(folder)))}
     print(f"{about}\n\n{show(result)}")
+    if arguments.plot:
+        plot(result, arguments.plot)
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1))
 

@@ -16,7 +16,7 @@ from typing import Any
 from tests.bench.figures import GOALS_HEAD, UNKNOWN, Range, goal_rows, median_and_range
 from tests.bench.load import Leg, Measured, drive
 from tests.bench.marker import BURST, SILENCE, delays_ms, find, has_burst
-from tests.bench.segment import LATE_S, open_calls, why_rejected
+from tests.bench.segment import LATE_S, open_calls, ready, why_rejected
 from tests.bench.variants import (
     MINIMUM,
     NAIVE,
@@ -102,7 +102,7 @@ async def drive_marked(variant: Variant) -> Marked:
     """Drive a few calls on one variant, with a burst a second in each."""
     ears = Ears(calls=CALLS)
     legs = await open_calls(variant, CALLS, lambda: MarkerLeg(ears))
-    await asyncio.sleep(0.5)  # sessions get ready
+    await ready(variant)
 
     async def edge() -> None: ...
 

@@ -13,6 +13,11 @@ def cpu_ns(pid: int) -> int:
     return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
 
 
+def wait_ns(pid: int) -> int:
+    """Return how long a process's first thread, which has the event loop, was ready to run and had no core."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
+
+
 def rss_kib(pid: int) -> float:
     """Return resident memory."""
     return float(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0])

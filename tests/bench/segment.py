@@ -12,7 +12,7 @@ from twilio.request_validator import RequestValidator
 
 from archer_bridge.devkit.phone import DEMO_ACCOUNT
 from tests.bench.load import Leg, Measured, drive, open_leg, start_message
-from tests.bench.processes import cpu_ns, rss_kib
+from tests.bench.processes import cpu_ns, rss_kib, wait_ns
 from tests.bench.variants import NO_TLS, PUBLIC, Variant
 
 SOCKET = "wss://bridge.example.test/ws/cartesia"
@@ -20,6 +20,8 @@ SIGN = RequestValidator(DEMO_ACCOUNT.auth_token).compute_signature
 LATE_S, BUSY = 0.005, 0.7
 FRAME_BYTES = 160
 WARM_CALLS = 4
+AT_REST = 0.1
+"""Of a core, when nothing is said."""
 LOST = 0.005
 """Share of frames that may be missing, or too many."""
 
@@ -29,7 +31,7 @@ class Segment:
     """Microseconds of CPU a caller's frame there and back, added milliseconds, and why it does not count.
 
     `load` is the share of a core, `late` how late the generator was (99th percentile, ms), `audio` the share of the
-    callers' audio that came back while they spoke.
+    callers' audio that came back while they spoke, `waited` the share of time that the bridge was ready without a core.
     """
 
     us: float
@@ -38,6 +40,7 @@ class Segment:
     load: float
     late: float
     audio: float
+    waited: float
     lost: str = ""
     rejected: str = ""
 
@@ -90,6 +93,16 @@ async def open_calls(variant: Variant, calls: int, make: Callable[[], Leg], *, b
         return [await one(client) for _ in range(calls)]
 
 
+async def ready(variant: Variant) -> None:
+    """Wait until the sessions are set up, which is when the bridge has next to nothing to do."""
+    await asyncio.sleep(0.5)
+    for _ in range(40):
+        before = cpu_ns(variant.process.pid)
+        await asyncio.sleep(0.2)
+        if (cpu_ns(variant.process.pid) - before) / 0.2e9 < AT_REST:
+            return
+
+
 async def drive_segment(
     variant: Variant,
     calls: int,
@@ -102,19 +115,19 @@ async def drive_segment(
     """Drive one variant for a while."""
     measured = Measured(calls=calls)
     legs = await open_calls(variant, calls, lambda: Leg(measured))
-    await asyncio.sleep(0.5)  # sessions get ready
-    edges: list[tuple[float, int, int]] = []
+    await ready(variant)
+    pid, edges = variant.process.pid, list[tuple[float, int, int, int]]()
 
     async def edge() -> None:
-        edges.append((time.perf_counter(), cpu_ns(variant.process.pid), measured.audio_bytes))
+        edges.append((time.perf_counter(), cpu_ns(pid), wait_ns(pid), measured.audio_bytes))
 
     await drive(legs, warm_s=warm_s, measure_s=measure_s, edge=edge)
-    variant.rss_call.append((rss_kib(variant.process.pid) - variant.rss_warm) / calls)
+    variant.rss_call.append((rss_kib(pid) - variant.rss_warm) / calls)
     for leg in legs:
         leg.transport.abort()
-    (began, cpu_before, _), (ended, cpu_after, audio_bytes) = edges
-    used = cpu_after - cpu_before
-    load = used / 1e9 / (ended - began)
+    (began, cpu_before, wait_before, _), (ended, cpu_after, wait_after, audio_bytes) = edges
+    used, took_ns = cpu_after - cpu_before, (ended - began) * 1e9
+    load, waited = used / took_ns, (wait_after - wait_before) / took_ns
     late = measured.percentile(measured.lateness, 0.99)
     audio = audio_bytes / (measured.sent * FRAME_BYTES)
     p50, p99 = (
@@ -123,7 +136,7 @@ async def drive_segment(
     )
     lost = lost_audio(measured, audio, is_frame_for_frame=variant.is_frame_for_frame)
     rejected = why_rejected(lost, late=late, load=load, late_s=late_s, busy=busy)
-    return Segment(used / 1000 / measured.sent, p50, p99, load, late, audio, lost, rejected)
+    return Segment(used / 1000 / measured.sent, p50, p99, load, late, audio, waited, lost, rejected)
 
 
 async def warm_up(variant: Variant) -> None:
