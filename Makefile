@@ -46,6 +46,8 @@ format: $(VENV)/.dev  ## Format the code
 
 bench: $(VENV)/.bench  ## Measure calls, codecs and the store, beside the alternatives
 	@$(BIN)/archer bench
+	@$(BIN)/archer bench --marker --rounds 5
+	@$(BIN)/archer bench --capacity --plot build/bench.svg
 	@$(BIN)/archer codecs bench
 	@$(BIN)/python tests/bench/bench_store.py
 
@@ -53,7 +55,9 @@ bench-peers: $(VENV)/.bench  ## Measure calls beside pipecat, too, PEER_CALLS at
 	@$(MAKE) --no-print-directory $(PEERS)/.pipecat || \
 		echo "PIPECAT CANNOT BE HAD HERE: IT IS SKIPPED, and the rest is measured."
 	@peers=$$(test -e $(PEERS)/.pipecat && echo "--peers $(PEERS)/bin/python"); \
-		$(BIN)/archer bench --calls $(PEER_CALLS) $$peers
+		$(BIN)/archer bench --calls $(PEER_CALLS) $$peers && \
+		$(BIN)/archer bench --marker --rounds 5 $$peers && \
+		$(BIN)/archer bench --capacity --plot build/bench-peers.svg $$peers
 
 prove: $(VENV)/.dev  ## Run the long proofs of calls: what was heard, recordings, tools, payments
 	@status=0; for proof in heard recordings hostile_tools payments; do \

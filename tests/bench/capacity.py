@@ -27,7 +27,7 @@ STEPS = (10, 20, 30, 40, 60, 80, 100, 130, 160, 200, 250, 300, 400, 500, 600, 80
 LIMIT_MS = 20.0
 SATURATED = 0.97
 """Of a core: everything waits for everything then, whatever the delays of one second were."""
-CROWDED = 0.15
+CROWDED = 0.25
 """Share of the time that a bridge may be ready without a core."""
 NEEDED, TRIES = 3, 6
 """Segments of which two decide, and how often it is tried."""
@@ -67,7 +67,7 @@ def why_blind(result: Segment) -> str:
     if result.late > LATE_S * 1000:
         return f"the generator was {result.late:.1f} ms late"
     if result.waited > CROWDED:
-        return f"the bridge waited for a core {result.waited:.0%} of the time"
+        return f"the bridge or the engine waited for a core {result.waited:.1%} of the time"
     return ""
 
 
@@ -90,7 +90,7 @@ async def try_step(climb: Climb, calls: int, arguments: argparse.Namespace) -> b
         said = f"does not count: {blind}" if (blind := why_blind(result)) else failure(result)
         print(
             f"  {calls:4d} {climb.variant.name:20s} {result.load * 100:4.0f} % p50 {result.p50:6.2f} "
-            f"p99 {result.p99:7.2f} ms  {said}",
+            f"p99 {result.p99:7.2f} ms late {result.late:4.1f} waits {result.waited * 100:2.0f} %  {said}",
             file=sys.stderr,
         )
         await asyncio.sleep(0.5 + calls / 400)  # its calls end

@@ -31,7 +31,8 @@ class Segment:
     """Microseconds of CPU a caller's frame there and back, added milliseconds, and why it does not count.
 
     `load` is the share of a core, `late` how late the generator was (99th percentile, ms), `audio` the share of the
-    callers' audio that came back while they spoke, `waited` the share of time that the bridge was ready without a core.
+    callers' audio that came back while they spoke, `waited` the share of time that the bridge, or the engine if
+    that is more, was ready to run and had no core.
     """
 
     us: float
@@ -116,20 +117,20 @@ async def drive_segment(
     measured = Measured(calls=calls)
     legs = await open_calls(variant, calls, lambda: Leg(measured))
     await ready(variant)
-    pid, edges = variant.process.pid, list[tuple[float, int, int, int]]()
+    pid, edges = variant.process.pid, list[tuple[float, int, int, int, int]]()
 
     async def edge() -> None:
-        edges.append((time.perf_counter(), cpu_ns(pid), wait_ns(pid), measured.audio_bytes))
+        now, waits = time.perf_counter(), (wait_ns(pid), wait_ns(variant.engine_pid))
+        edges.append((now, cpu_ns(pid), *waits, measured.audio_bytes))
 
     await drive(legs, warm_s=warm_s, measure_s=measure_s, edge=edge)
     variant.rss_call.append((rss_kib(pid) - variant.rss_warm) / calls)
     for leg in legs:
         leg.transport.abort()
-    (began, cpu_before, wait_before, _), (ended, cpu_after, wait_after, audio_bytes) = edges
-    used, took_ns = cpu_after - cpu_before, (ended - began) * 1e9
-    load, waited = used / took_ns, (wait_after - wait_before) / took_ns
+    took, used, bridge_wait, engine_wait, _ = (after - before for before, after in zip(*edges, strict=True))
+    load, waited = used / 1e9 / took, max(bridge_wait, engine_wait) / 1e9 / took
     late = measured.percentile(measured.lateness, 0.99)
-    audio = audio_bytes / (measured.sent * FRAME_BYTES)
+    audio = edges[1][-1] / (measured.sent * FRAME_BYTES)
     p50, p99 = (
         measured.percentile(measured.latencies, share) if variant.is_frame_for_frame else float("nan")
         for share in (0.5, 0.99)

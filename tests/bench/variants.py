@@ -58,6 +58,7 @@ class Variant:
     process: Process
     port: int
     is_product: bool
+    engine_pid: int
     rss_idle: float = 0.0
     """KiB before the first call."""
     rss_warm: float = 0.0
@@ -73,10 +74,12 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Where the far engine listens, and with what certificate beside that, if it does."""
+    """The far engine's port and process; the same behind TLS, with its certificate, where that can be had."""
 
     port: int
+    pid: int
     tls_port: int = 0
+    tls_pid: int = 0
     certificate: Path | None = None
 
 
@@ -106,12 +109,13 @@ async def printed_port(process: Process) -> int:
 
 async def start_engine(stack: AsyncExitStack, folder: Path, *, module: str = "far_engine", tls: bool = False) -> Engine:
     """Start the far engine, and with `tls` a second one behind a certificate made for it."""
-    port = await printed_port(await spawn(stack, "-m", f"tests.bench.{module}"))
+    process = await spawn(stack, "-m", f"tests.bench.{module}")
+    plain = Engine(await printed_port(process), process.pid)
     if not tls:
-        return Engine(port)
+        return plain
     if (openssl := shutil.which("openssl")) is None:
         print(f"SKIPPED: {TLS}: the openssl command, which makes its certificate, is not here", file=sys.stderr)
-        return Engine(port)
+        return plain
     certificate, key = folder / "engine.pem", folder / "engine.key"
     made = await asyncio.create_subprocess_exec(
         openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
@@ -119,8 +123,8 @@ async def start_engine(stack: AsyncExitStack, folder: Path, *, module: str = "fa
     )  # fmt: skip
     if await made.wait():
         raise RuntimeError(f"openssl made no certificate, code {made.returncode}")
-    arguments = ("-m", f"tests.bench.{module}", "--tls", str(certificate), str(key))
-    return Engine(port, await printed_port(await spawn(stack, *arguments)), certificate)
+    process = await spawn(stack, "-m", f"tests.bench.{module}", "--tls", str(certificate), str(key))
+    return Engine(plain.port, plain.pid, await printed_port(process), process.pid, certificate)
 
 
 async def start(
@@ -131,7 +135,7 @@ async def start(
     for name in names:
         if name in OTHERS:
             process = await spawn(stack, "-m", f"tests.bench.{OTHERS[name]}", str(engine.port))
-            variants.append(Variant(name, process, await printed_port(process), False))
+            variants.append(Variant(name, process, await printed_port(process), False, engine.pid))
         elif name in RATES:
             if peers is not None and (peer := await _peer(stack, name, engine, str(peers))) is not None:
                 variants.append(peer)
@@ -149,7 +153,7 @@ async def _peer(stack: AsyncExitStack, name: str, engine: Engine, python: str) -
     arguments = ("-m", "tests.bench.pipecat_bridge", str(engine.port), str(RATES[name]))
     try:
         process = await spawn(stack, *arguments, python=python)
-        return Variant(name, process, await printed_port(process), False)
+        return Variant(name, process, await printed_port(process), False, engine.pid)
     except (ValueError, OSError):  # it ended without a port, having said why, or there is no such Python
         print(f"SKIPPED: {name}: pipecat does not start with {python}", file=sys.stderr)
         return None
@@ -190,4 +194,4 @@ async def product(stack: AsyncExitStack, name: str, folder: Path, engine: Engine
                 break
             except httpx.TransportError:
                 await asyncio.sleep(0.1)
-    return Variant(name, process, port, True)
+    return Variant(name, process, port, True, engine.tls_pid if name == TLS else engine.pid)
