@@ -195,16 +195,15 @@ async def drive(
 
     def tick() -> None:
         nonlocal at
-        now = perf_counter()
-        while at < len(schedule) and began + schedule[at][0] <= now:
+        now, end = perf_counter(), len(schedule) if legs[0].counting else warm * len(legs)
+        while at < end and began + schedule[at][0] <= now:
             after, n, i = schedule[at]
             legs[i].send(frames[n], began + after)
             at += 1
-        if at == len(schedule) or (at >= warm * len(legs) and not legs[0].counting and not done.done()):
-            if not done.done():
-                done.set_result(None)
-            return
-        loop.call_later(max(0.0, began + schedule[at][0] - now), tick)
+        if at == end:
+            done.set_result(None)
+        else:
+            loop.call_later(max(0.0, began + schedule[at][0] - now), tick)
 
     loop.call_later(0.05, tick)
     await done
