@@ -14,12 +14,17 @@ GOALS = (("calls a core, passthrough / naive", PASS, 3.0), ("calls a core, pcm_1
 
 
 def capacity_goals(rows: Mapping[str, Any]) -> dict[str, tuple[float, float, float, float]]:
-    """Return the ratios to the naive bridge, in the form of the other goals; NaN where a bound would be the divisor."""
+    """Return the ratios to the naive bridge, in the form of the other goals.
+
+    NaN where only bounds are known that decide nothing: naive's, or one of the product's that is below the goal.
+    """
     naive = rows.get(NAIVE, {"calls": 0, "is_bound": True})
     goals = {}
     for text, name, goal in GOALS:
         is_known = name in rows and naive["calls"] and not naive["is_bound"]
         ratio = rows[name]["calls"] / naive["calls"] if is_known else UNKNOWN
+        if is_known and rows[name]["is_bound"] and ratio < goal:
+            ratio = UNKNOWN
         goals[text] = (ratio, ratio, ratio, goal)
     return goals
 
@@ -30,7 +35,8 @@ def show_capacity(result: Mapping[str, Any]) -> str:
     lines = [f"| variant | calls a core, p99 < {LIMIT_MS:g} ms | what ended it | segments not counted |"]
     lines += ["|---|---|---|---|"]
     for name, row in rows.items():
-        calls = f"at least {row['calls']}" if row["is_bound"] else str(row["calls"])
+        bound = f"at least {row['calls']}" if row["calls"] else "not measured"
+        calls = bound if row["is_bound"] else str(row["calls"])
         ended = f"{row['failed_at']} calls: {row['why']}" if row["failed_at"] else "no step was left"
         lines.append(f"| {name} | {calls} | {ended} | {sum(point['blind'] for point in row['points'])} |")
     lines += [*GOALS_HEAD, *goal_rows(capacity_goals(rows), at_least=True), ""]

@@ -95,6 +95,17 @@ def test_a_bound_is_no_divisor(rows: dict[str, Any]) -> None:
     assert all(math.isnan(values[0]) for values in capacity_goals(rows).values())
 
 
+@pytest.mark.parametrize(("calls", "decides"), [(200, True), (140, False)])
+def test_the_product_s_bound_decides_only_above_the_goal(calls: int, decides: bool) -> None:
+    ratio, *_ = capacity_goals({NAIVE: row(50), PASS: row(calls, is_bound=True)})["calls a core, passthrough / naive"]
+
+    assert math.isnan(ratio) is not decides
+
+
+def test_nothing_held_and_nothing_counted_is_not_measured() -> None:
+    assert f"| {NAIVE} | not measured |" in show_capacity({"capacity": {NAIVE: row(0, is_bound=True)}})
+
+
 def test_the_table_names_bounds_and_ends() -> None:
     shown = show_capacity({"capacity": {NAIVE: row(50), PASS: row(200, is_bound=True)}})
 
