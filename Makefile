@@ -18,7 +18,7 @@ INSTALLED := pyproject.toml codecs/build_kernel.py codecs/archer_codecs/_fir.c
 # Tests start hundreds of processes; compiling for each of them would take minutes.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help call test dev check format bench bench-peers prove prove-security prove-reliability fuzz sbom clean
+.PHONY: help call test dev check format bench bench-peers endurance prove prove-security prove-reliability fuzz sbom clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -58,6 +58,9 @@ bench-peers: $(VENV)/.bench  ## Measure calls beside pipecat, too, PEER_CALLS at
 		$(BIN)/archer bench --calls $(PEER_CALLS) $$peers && \
 		$(BIN)/archer bench --marker --rounds 5 $$peers && \
 		$(BIN)/archer bench --capacity --plot build/bench-peers.svg $$peers
+
+endurance: $(VENV)/.bench  ## Half an hour of calls that use 70 % of a core: nothing may grow, get lost or come late
+	@$(BIN)/python -m tests.bench.endurance
 
 prove: $(VENV)/.dev  ## Run the long proofs of calls: what was heard, recordings, tools, payments
 	@status=0; for proof in heard recordings hostile_tools payments; do \

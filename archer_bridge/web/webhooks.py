@@ -22,7 +22,7 @@ from archer_bridge.models import CallEnd, CallState, NewCall, Outcome
 from archer_bridge.protocols import twiml
 from archer_bridge.protocols.twilio_signature import SETTINGS_HEADER
 from archer_bridge.redaction import redact
-from archer_bridge.web.after_stream import what_follows
+from archer_bridge.web.after_stream import LEAVE_S, what_follows
 from archer_bridge.web.answers import BUSY, NOBODY, UNKNOWN, apology, connect, xml
 from archer_bridge.web.context import Service
 
@@ -156,7 +156,8 @@ async def status(request: Request, service: Service, form: FormData) -> Response
     call_sid, call_status = str(form["CallSid"]), str(form.get("CallStatus", ""))
     log.info("twilio_webhook_received", route="status", call_sid=call_sid, status=call_status)
     await _note_fact(service, call_sid, "twilio_status", {"status": call_status})
-    if call_status in ENDED and call_sid not in service.live:
+    # A session that is leaving may have lost its call to another process, where it waits for a stream in vain.
+    if call_status in ENDED and await service.live.wait_released(call_sid, LEAVE_S):
         try:
             await _end_if_waiting(service, call_sid, call_status)
         except StoreError as error:

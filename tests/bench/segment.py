@@ -11,14 +11,13 @@ import httpx
 from twilio.request_validator import RequestValidator
 
 from archer_bridge.devkit.phone import DEMO_ACCOUNT
-from tests.bench.load import Leg, Measured, drive, open_leg, start_message
+from tests.bench.load import FRAME_BYTES, Leg, Measured, drive, open_leg, start_message
 from tests.bench.processes import cpu_ns, rss_kib, wait_ns
 from tests.bench.variants import NO_TLS, PUBLIC, Variant
 
 SOCKET = "wss://bridge.example.test/ws/cartesia"
 SIGN = RequestValidator(DEMO_ACCOUNT.auth_token).compute_signature
 LATE_S, BUSY = 0.005, 0.7
-FRAME_BYTES = 160
 WARM_CALLS = 4
 AT_REST = 0.1
 """Of a core, when nothing is said."""

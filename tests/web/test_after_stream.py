@@ -163,6 +163,23 @@ async def test_nobody_comes_back_to_a_call_that_waited(tmp_path: Path) -> None:
         assert (row.outcome, row.reason) == (Outcome.CALLER_HANGUP, "Twilio: completed")
 
 
+@virtual
+async def test_nobody_comes_back_to_a_call_that_waits_elsewhere_while_its_old_session_leaves(tmp_path: Path) -> None:
+    async with world(tmp_path) as here, another_process(here) as there:
+        socket = await talking(here, await stream_token(here))
+        await post(there, ENDED, ON_THE_LINE)
+        was_here = CALL_SID in here.service.live
+        told = asyncio.create_task(post(here, STATUS, voice_form(CallStatus="completed")))
+        await asyncio.sleep(0.5)
+        socket.transport.abort()
+        await told
+        row = await here.store.get_call(CALL_SID)
+
+        assert was_here
+        assert row is not None
+        assert (row.outcome, row.reason) == (Outcome.CALLER_HANGUP, "Twilio: completed")
+
+
 @pytest.mark.parametrize(
     ("outcome", "is_broken_off", "expected"),
     [

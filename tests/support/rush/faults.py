@@ -41,7 +41,7 @@ TWILIO = (
     Fault("bad-base64", "twilio", "audio that is no base64"),
     Fault("other-stream", "twilio", "media of another streamSid"),
     Fault("binary", "twilio", "binary frames"),
-    Fault("too-big", "twilio", "one frame of 70 KB", GONE),
+    Fault("too-big", "twilio", "one frame of 70 KB, on each of its streams", GONE | DONE),
     Fault("early-media", "twilio", "media before `start`"),
     Fault("gaps", "twilio", "every third frame is lost"),
     Fault("bursts", "twilio", "frames held back, then sent at once"),
