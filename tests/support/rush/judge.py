@@ -142,7 +142,7 @@ def right_outcomes(plan: Plan) -> frozenset[Outcome]:
         allowed |= DONE
     if "wrong-details" in plan and plan.refused:  # an attempt that was refused is none
         allowed |= DONE
-    if GONE <= allowed and not plan.sessions:  # gone before the stream was in the record, so Twilio's news comes first
+    if allowed >= GONE and not plan.sessions:  # gone before the stream was in the record, so Twilio's news comes first
         allowed |= NO_STREAM
     if "second-socket" in plan and plan.stream_lost:  # of two processes the other one took it, and this one was refused
         allowed |= GONE
