@@ -13,7 +13,7 @@ PIPECAT ?= pipecat-ai[websocket]==1.14.0
 PEER_CALLS ?= 12
 SOURCES := archer_bridge codecs tools tests
 # What an installation is made of besides the sources themselves, which are used where they are.
-INSTALLED := pyproject.toml codecs/build_kernel.py codecs/archer_codecs/_fir.c
+INSTALLED := pyproject.toml hatch_build.py $(wildcard archer_bridge/*/_*.c codecs/*/_*.c)
 
 # Tests start hundreds of processes; compiling for each of them would take minutes.
 unexport PYTHONDONTWRITEBYTECODE
@@ -88,7 +88,7 @@ prove-reliability: $(VENV)/.dev  ## Run the faults, kills, power cuts, drains an
 clean:  ## Leave no trace
 	rm -rf $(VENV) $(PEERS) var build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	rm -f codecs/archer_codecs/*.so
+	find archer_bridge codecs -name "*.so" -delete
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found; install one, or run: make PYTHON=/path/to/python3 …"; exit 1; }

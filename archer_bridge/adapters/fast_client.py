@@ -17,7 +17,8 @@ from websockets.uri import parse_uri
 
 from archer_bridge.adapters.client_socket import MAX_MESSAGE, dial, engine_error
 from archer_bridge.adapters.fast_connection import FastConnection
-from archer_bridge.adapters.fast_frames import Write, fast_path_problem
+from archer_bridge.adapters.fast_frames import fast_path_problem
+from archer_bridge.adapters.frames import Write
 from archer_bridge.ports import Closed, Dialer
 
 log = structlog.get_logger(__name__)

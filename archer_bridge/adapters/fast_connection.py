@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from websockets.client import ClientProtocol
@@ -12,15 +12,8 @@ from websockets.http11 import Response
 from websockets.protocol import OPEN
 
 from archer_bridge.adapters.client_socket import CLOSE_WAIT_S, PING_EVERY_S, USER_AGENT
-from archer_bridge.adapters.fast_frames import (
-    LARGEST,
-    FrameWriter,
-    Sink,
-    SinkFailed,
-    at_frame_boundary,
-    bound_buffers,
-    read_frames,
-)
+from archer_bridge.adapters.fast_frames import FrameWriter, at_frame_boundary, bound_buffers
+from archer_bridge.adapters.frames import LARGEST, Reader, Sink, make_reader
 from archer_bridge.adapters.outbox import DOES_NOT_READ
 from archer_bridge.ports import Closed
 
@@ -43,8 +36,9 @@ class FastConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._sink: Sink | None = None
-        self._may_read = False
-        """The library's parser is between two messages."""
+        self._reader: Reader | None = None
+        self._read: Callable[[bytes], int] | None = None
+        """The reader's, while there is a sink and the library's parser is between two messages."""
         self._pending: deque[str | bytes] = deque()
         self._parts: list[bytes] = []
         self._is_text = False
@@ -84,14 +78,21 @@ class FastConnection(asyncio.Protocol):
 
     def set_sink(self, sink: Sink | None) -> None:
         """Give messages to `sink` from now on, first those that came before; with None the next ones wait."""
-        self._sink, self._may_read = sink, False
+        self._forget_sink()
         if sink is None:
             return
+        self._sink, self._reader = sink, make_reader(sink, self._broken, masked=False, limit=LARGEST)
         while self._pending and self._sink is not None:
             self._deliver(self._pending.popleft())
         if not self.transport.is_closing():
             self.transport.resume_reading()
-        self._may_read = at_frame_boundary(self.conn)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self._read = self._reader.read if self._reader is not None and at_frame_boundary(self.conn) else None
+
+    def _forget_sink(self) -> None:
+        self._sink = self._reader = self._read = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -99,18 +100,14 @@ class FastConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read whole text frames; leave everything else, from its frame boundary on, to the library."""
-        if self._may_read and self._sink is not None:
-            try:
-                taken = read_frames(data, self._sink, masked=False, limit=LARGEST)
-            except SinkFailed as failed:
-                taken = failed.taken
-                self._broken(failed.__cause__)
+        if (read := self._read) is not None:
+            taken = read(data)
             if taken == len(data):
                 return
             data = data[taken:]
         self.conn.receive_data(data)
         self._take_events()
-        self._may_read = self._sink is not None and at_frame_boundary(self.conn)
+        self._look_again()
 
     def eof_received(self) -> None:
         """The peer sends nothing more."""
@@ -162,10 +159,10 @@ class FastConnection(asyncio.Protocol):
             except Exception as error:
                 self._broken(error)
 
-    def _broken(self, error: BaseException | None) -> None:
+    def _broken(self, error: BaseException) -> None:
         """Our own bug ends this call only: it is raised where the call is run."""
-        self._sink = None
-        if error is not None and not self.closed.done():
+        self._forget_sink()
+        if not self.closed.done():
             self.closed.set_exception(error)
 
     # ---- writing ---------------------------------------------------------------------------------------------
@@ -220,7 +217,7 @@ class FastConnection(asyncio.Protocol):
 
     def start_close(self, code: int, reason: str) -> None:
         """Send the close frame, once; the connection is lost soon, with the peer's help or without."""
-        self._sink = None
+        self._forget_sink()
         if self.conn.state is OPEN:
             self.conn.send_close(code, reason)
         self._flush()

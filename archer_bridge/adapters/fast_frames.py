@@ -1,37 +1,25 @@
 """The fast path both sockets share: whole text frames in, one write a message out, no task in between.
 
-Nearly every message of a call is one complete text frame in one read. Such frames are cut out of the read here and
-given to the sink at once. Whatever is anything else (a fragment, a control frame, a frame that is cut in two, too
-large, wrongly masked, not UTF-8) goes, from that frame's first byte on, to the WebSocket implementation that also made
-the handshake; `at_frame_boundary` tells when it has come to the end of it and the fast path may take over again.
-
-Frame layout: https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+Nearly every message of a call is one complete text frame in one read. Such frames (frames.py) are given to the sink at
+once. Whatever is anything else (a fragment, a control frame, a frame that is cut in two, too large, wrongly masked, not
+UTF-8) goes, from that frame's first byte on, to the WebSocket implementation that also made the handshake;
+`at_frame_boundary` tells when it has come to the end of it and the fast path may take over again.
 """
 
 import asyncio
 import importlib.util
 import os
 import socket
-import struct
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, Final
-from typing import Protocol as TypingProtocol
 
 from websockets.protocol import OPEN, Protocol
 from websockets.streams import StreamReader
 
+from archer_bridge.adapters.frames import Write, make_framer
 from archer_bridge.adapters.outbox import DROPPABLE_LIMIT, LIMIT
 
-try:
-    from websockets.speedups import apply_mask
-except ImportError:  # then the fast path is not used, see fast_path_problem
-    from websockets.utils import apply_mask
-
-FINAL_TEXT: Final = 0x81
-"""First byte of a complete text frame: FIN, no extension bit, opcode 1."""
-LARGEST: Final = 65535
-"""Bytes of a message on the fast path; longer ones are rare, and their length has another form."""
 WRITE_BUFFER: Final = 8 * 1024
 """Bytes that may wait in the transport before messages wait here, where old ones can be dropped."""
 NOT_SENT: Final = 16 * 1024
@@ -39,28 +27,7 @@ NOT_SENT: Final = 16 * 1024
 KNOWN: Final = {"uvicorn": "0.54.", "websockets": "17."}
 """How the versions begin whose private attributes are known; both are used."""
 
-Sink = Callable[[str | bytes], None]
-
-
-class Write(TypingProtocol):
-    """`ports.TextSocket.write`, as a function."""
-
-    def __call__(self, message: bytes, *, droppable: bool = False) -> None:
-        """Send one message."""
-
-
 _AT_EOF = StreamReader.at_eof.__code__
-_LENGTH_16 = struct.Struct("!BBH").pack
-_LENGTH_64 = struct.Struct("!BBQ").pack
-_KEY_POOL = 4096
-
-
-class SinkFailed(Exception):
-    """A sink raised the cause of this; `taken` bytes of the read are done with, its message's included."""
-
-    def __init__(self, taken: int) -> None:
-        super().__init__(taken)
-        self.taken = taken
 
 
 def fast_path_problem(library: str = "websockets") -> str:
@@ -72,47 +39,6 @@ def fast_path_problem(library: str = "websockets") -> str:
     if importlib.util.find_spec("websockets.speedups") is None:
         return "websockets was installed without its C extension"
     return ""
-
-
-def read_frames(data: bytes, sink: Sink, *, masked: bool, limit: int) -> int:
-    """Give the payload of each whole text frame at the start of `data` to `sink`.
-
-    Returns how many bytes that took: `data[taken:]` begins at a frame boundary, and is empty or something else.
-
-    Raises:
-        SinkFailed: the sink raised.
-    """
-    mask_bit, key_size = (0x80, 4) if masked else (0, 0)
-    taken, size = 0, len(data)
-    while taken + 2 <= size and data[taken] == FINAL_TEXT:
-        length = data[taken + 1] ^ mask_bit  # 127 and more: eight bytes of length, or not masked as it must be
-        start = taken + 2 + key_size
-        if length >= 126:
-            if length != 126 or taken + 4 > size:
-                break
-            length = data[taken + 2] << 8 | data[taken + 3]
-            start += 2
-        end = start + length
-        if end > size or length > limit:
-            break
-        message = apply_mask(data[start:end], data[start - 4 : start]) if masked else data[start:end]
-        if not message.isascii() and not is_utf8(message):
-            break
-        taken = end
-        try:
-            sink(message)
-        except Exception as error:
-            raise SinkFailed(taken) from error
-    return taken
-
-
-def is_utf8(message: bytes) -> bool:
-    """Whether these bytes are text, as a text frame's must be."""
-    try:
-        message.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def at_frame_boundary(protocol: Protocol) -> bool:
@@ -144,15 +70,11 @@ class FrameWriter:
         """Args: on_overflow: called once, when the peer does not read at all; masked: as a client must."""
         self.dropped = 0
         self.overflowed = False
-        self._send = transport.write
         self._on_overflow = on_overflow
-        self._mask_bit = 0x80 if masked else 0
-        self._keys = b""
-        self._keys_used = 0
-        self._is_open = True
-        self._is_choked = False
-        self._must_wait = False
-        """Not open, or choked."""
+        self._framer = make_framer(transport.write, self._wait, os.urandom if masked else None)
+        self.write: Write = self._framer.write
+        """Send one message, or keep it for when there is room; nothing is kept once shut."""
+        self._is_shut = False
         self._waiting: list[tuple[bytes, bool]] = []  # a deque takes ten times the memory, and most stay empty
         self._droppable = 0
         self._emptied: asyncio.Future[None] | None = None
@@ -162,37 +84,16 @@ class FrameWriter:
         """How many messages wait."""
         return len(self._waiting)
 
-    def write(self, message: bytes, *, droppable: bool = False) -> None:
-        """Send one message, or keep it for when there is room; nothing is kept once closed or given up."""
-        if self._must_wait:
-            self._wait(message, droppable)
-            return
-        length, mask_bit = len(message), self._mask_bit
-        if length < 126:
-            head = bytes((FINAL_TEXT, mask_bit | length))
-        elif length <= LARGEST:
-            head = _LENGTH_16(FINAL_TEXT, mask_bit | 126, length)
-        else:
-            head = _LENGTH_64(FINAL_TEXT, mask_bit | 127, length)
-        if not mask_bit:
-            self._send(head + message)
-            return
-        if (used := self._keys_used) == len(self._keys):
-            self._keys, used = os.urandom(_KEY_POOL), 0  # RFC 6455, 5.3: unpredictable, and each is used once
-        self._keys_used = used + 4
-        key = self._keys[used : used + 4]
-        self._send(b"".join((head, key, apply_mask(message, key))))
-
     # ---- a slow reader ---------------------------------------------------------------------------------------
 
     def pause(self) -> None:
         """The transport's buffer is full."""
-        self._is_choked = self._must_wait = True
+        self._framer.is_open = False
 
     def resume(self) -> None:
         """There is room again: send on what waits."""
-        self._is_choked, self._must_wait = False, not self._is_open
-        while self._waiting and not self._must_wait:
+        self._framer.is_open = not self._is_shut
+        while self._waiting and self._framer.is_open:
             message, droppable = self._waiting.pop(0)
             self._droppable -= droppable
             self.write(message)
@@ -200,7 +101,7 @@ class FrameWriter:
             self._tell_emptied()
 
     def _wait(self, message: bytes, droppable: bool) -> None:
-        if not self._is_open:
+        if self._is_shut:
             return
         is_full = len(self._waiting) >= LIMIT
         if (is_full or (droppable and self._droppable >= DROPPABLE_LIMIT)) and not self._drop_oldest():
@@ -224,7 +125,7 @@ class FrameWriter:
 
     def shut(self) -> None:
         """Take nothing more and forget what waits: the peer is gone, or given up."""
-        self._is_open, self._must_wait = False, True
+        self._is_shut, self._framer.is_open = True, False
         self.dropped += len(self._waiting)
         self._waiting.clear()
         self._droppable = 0

@@ -14,17 +14,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request
 
 from archer_bridge.adapters.asgi_socket import CLOSE_WAIT_S, AsgiSocket
-from archer_bridge.adapters.fast_frames import (
-    LARGEST,
-    FrameWriter,
-    Sink,
-    SinkFailed,
-    Write,
-    at_frame_boundary,
-    bound_buffers,
-    is_utf8,
-    read_frames,
-)
+from archer_bridge.adapters.fast_frames import FrameWriter, at_frame_boundary, bound_buffers
+from archer_bridge.adapters.frames import LARGEST, Reader, Sink, Write, is_utf8, make_reader
 from archer_bridge.adapters.outbox import DOES_NOT_READ
 from archer_bridge.ports import Closed
 
@@ -89,8 +80,9 @@ class FastProtocol(WebSocketsSansIOProtocol):
         self._sink: Sink | None = None
         self._owner: Owner | None = None
         self._limit = min(LARGEST, self.config.ws_max_size)
-        self._may_read = False
-        """The stock parser is between two messages."""
+        self._reader: Reader | None = None
+        self._read: Callable[[bytes], int] | None = None
+        """The reader's, while there is a sink and the stock parser is between two messages."""
 
     def handle_connect(self, event: Request) -> None:
         """Offer the extension to the application, whose task has not begun yet."""
@@ -110,9 +102,11 @@ class FastProtocol(WebSocketsSansIOProtocol):
 
     def set_sink(self, sink: Sink | None, owner: Owner | None = None) -> None:
         """Give messages to `sink` from now on, first those that wait in the stock queue; None: to the queue again."""
-        self._sink, self._owner, self._may_read = sink, owner, False
+        self._forget_sink()
+        self._owner = owner
         if sink is None:
             return
+        self._sink, self._reader = sink, make_reader(sink, self._broken, masked=True, limit=self._limit)
         endings = []
         while not self.queue.empty():
             event = self.queue.get_nowait()
@@ -126,15 +120,22 @@ class FastProtocol(WebSocketsSansIOProtocol):
         if self.read_paused and not self.transport.is_closing():
             self.read_paused = False
             self.transport.resume_reading()
-        self._may_read = at_frame_boundary(self.conn)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self._read = self._reader.read if self._reader is not None and at_frame_boundary(self.conn) else None
+
+    def _forget_sink(self) -> None:
+        self._sink = self._reader = self._read = None
 
     def _does_not_read(self) -> None:
         if self._owner is not None:
             self._owner.failed(None)
 
-    def _broken(self, error: BaseException | None) -> None:
+    def _broken(self, error: BaseException) -> None:
         """Our own bug ends this call only: it is raised where the call is run."""
-        owner, self._sink = self._owner, None
+        owner = self._owner
+        self._forget_sink()
         if owner is not None:
             owner.failed(error)
 
@@ -149,17 +150,13 @@ class FastProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read whole text frames; leave everything else, from its frame boundary on, to uvicorn."""
-        if self._may_read and self._sink is not None:
-            try:
-                taken = read_frames(data, self._sink, masked=True, limit=self._limit)
-            except SinkFailed as failed:
-                taken = failed.taken
-                self._broken(failed.__cause__)
+        if (read := self._read) is not None:
+            taken = read(data)
             if taken == len(data):
                 return
             data = data[taken:]
         super().data_received(data)
-        self._may_read = self._sink is not None and at_frame_boundary(self.conn)
+        self._look_again()
         self._mind_the_end()
 
     def send_receive_event_to_app(self) -> None:

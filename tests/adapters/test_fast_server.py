@@ -19,7 +19,7 @@ from websockets.server import ServerProtocol
 
 from archer_bridge.adapters import fast_frames
 from archer_bridge.adapters.asgi_socket import AsgiSocket
-from archer_bridge.adapters.fast_frames import at_frame_boundary, fast_path_problem, read_frames
+from archer_bridge.adapters.fast_frames import at_frame_boundary, fast_path_problem
 from archer_bridge.adapters.fast_server import EXTENSION, FastProtocol, FastSocket, caller_socket
 from archer_bridge.adapters.outbox import DOES_NOT_READ, DROPPABLE_LIMIT, LIMIT
 from archer_bridge.ports import Closed
@@ -436,14 +436,3 @@ async def test_the_extension_is_in_the_scope() -> None:
     peer = await connect(FastProtocol)
 
     assert peer.protocol.scope["extensions"][EXTENSION] is peer.protocol
-
-
-@pytest.mark.parametrize("masked", [True, False])
-def test_read_frames_stops_at_what_is_not_whole(masked: bool) -> None:
-    taken: list[str | bytes] = []
-    first = text("one", masked=masked) + text("two" * 100, masked=masked)
-    for tail in (text("three", masked=masked)[:-1], text("x", masked=not masked), frame(PING, b"x", masked=masked)):
-        taken.clear()
-
-        assert read_frames(first + tail, taken.append, masked=masked, limit=1000) == len(first)
-        assert taken == [b"one", b"two" * 100]
