@@ -20,7 +20,7 @@ class EngineAudio(msgspec.Struct, frozen=True, gc=False):
     """Agent audio in the engine's format, with its base64 text for carrying over untouched."""
 
     data: bytes
-    text: str
+    text: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class Engine(Protocol):
     def restart(self, reason: str) -> bool:
         """Give the present session up for another one; False when there will be none."""
 
-    def send_audio(self, data: bytes, text: str | None) -> None:
+    def send_audio(self, data: bytes, text: bytes | None) -> None:
         """Hand over caller audio in the engine's format; `text` is its base64 form, when there is one."""
 
     def send_digit(self, digit: str) -> None:

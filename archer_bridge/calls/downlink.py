@@ -58,12 +58,12 @@ class Downlink:
         """Send a mark while nothing plays: its echo measures the way there and back."""
         self._mark(now)
 
-    def play(self, audio: bytes, text: str | None, now: float) -> None:
+    def play(self, audio: bytes, text: bytes | None, now: float) -> None:
         """Take over agent audio; `text` is its base64 form if it exists."""
         if not self._waiting and len(audio) >= SMALLEST_SEND:
             unmarked = self._playout.pass_on(len(audio), self._lead, now)
             if unmarked >= 0:
-                self._write(self._stream.media(text.encode() if text is not None else pybase64.b64encode(audio)))
+                self._write(self._stream.media(text if text is not None else pybase64.b64encode(audio)))
                 self.messages += 1
                 if unmarked >= self._mark_every or now - self._sent_at >= PAUSE_S:
                     # The first piece's mark proves early when the turn really began to sound.

@@ -70,10 +70,11 @@ class Recorder:
             self._first_ms = audio.timestamp_ms
             self._first_index = self._next_left = max(0, round((began - self._zero) * BYTES_PER_S))
         index = self._first_index + (audio.timestamp_ms - self._first_ms) * 8
-        hole = round((index - self._next_left) / FRAME) * FRAME
-        farthest = (now - self._zero + KEPT_S) * BYTES_PER_S
-        if hole > 0 and self._next_left + hole < farthest:
-            self._next_left += hole
+        if index - self._next_left > FRAME / 2:
+            hole = round((index - self._next_left) / FRAME) * FRAME
+            farthest = (now - self._zero + KEPT_S) * BYTES_PER_S
+            if self._next_left + hole < farthest:
+                self._next_left += hole
         self._place(self._left, self._next_left, audio.data)
         self._next_left += len(audio.data)
         self._follow_clock(began - (self._next_left - len(audio.data)) / BYTES_PER_S)
@@ -152,7 +153,8 @@ class Recorder:
         if len(side) < offset:
             side.extend(SILENCE * (offset - len(side)))
         side[offset : offset + len(audio)] = audio
-        self._changed = min(self._changed, index)
+        if index < self._changed:
+            self._changed = index
 
     def _erase(self, start: int, end: int) -> None:
         first, last = max(0, start - self._base), min(len(self._right), end - self._base)

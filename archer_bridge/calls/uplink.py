@@ -63,14 +63,16 @@ class Uplink:
         """Carry one piece of caller audio over."""
         self.frames += 1
         self._last_ms, self._last_at = audio.timestamp_ms, now
-        self._offset = min(self._offset + CLOCK_CREEP_S, now - audio.timestamp_ms / 1000)
+        self._offset += CLOCK_CREEP_S
+        if (offset := now - audio.timestamp_ms / 1000) < self._offset:
+            self._offset = offset
         self.missing += audio.missing
         data = audio.data
         length_ms = len(data) / BYTES_PER_MS
         if self._next_ms is None:
             self._next_ms = float(audio.timestamp_ms)
         late_ms = audio.timestamp_ms - self._next_ms
-        hole_ms = max(0, round(late_ms / FRAME_MS)) * FRAME_MS
+        hole_ms = round(late_ms / FRAME_MS) * FRAME_MS if late_ms > FRAME_MS / 2 else 0
         if hole_ms > self._ahead_ms:
             self._silence(min(hole_ms - self._ahead_ms, LONGEST_FILL_MS), engine)
         self._ahead_ms = 0
@@ -106,7 +108,7 @@ class Uplink:
         self.filled_ms += milliseconds
         silence = SILENCE * (milliseconds * BYTES_PER_MS)
         if self._untouched:
-            engine.send_audio(silence, pybase64.b64encode(silence).decode())
+            engine.send_audio(silence, pybase64.b64encode(silence))
         else:
             self._convert(silence, engine)
 

@@ -42,6 +42,7 @@ def table() -> tuple[Row, ...]:
         Row("Python", machine.python, without_settings=True),
         Row("event loop", machine.event_loop, without_settings=True),
         Row("websockets", machine.websockets_speedups, without_settings=True),
+        Row("compiled parts", machine.kernels, without_settings=True),
         Row("open files", machine.open_files, without_settings=True),
         Row("required settings", configuration.required),
         Row("Twilio API key", configuration.twilio_key),

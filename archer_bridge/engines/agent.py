@@ -230,9 +230,9 @@ class AgentEngine:
         if self._bad_in_a_row == BAD_FRAMES_IN_A_ROW:
             self.give_up(f"{BAD_FRAMES_IN_A_ROW} unusable messages in a row, last: {error.reason}")
 
-    def send_audio(self, data: bytes, text: str | None) -> None:
+    def send_audio(self, data: bytes, text: bytes | None) -> None:
         """Hand over caller audio in the session's format; what comes before it is ready is kept, briefly."""
-        message = audio_message(text.encode() if text is not None else pybase64.b64encode(data))
+        message = audio_message(text if text is not None else pybase64.b64encode(data))
         if not self.is_ready:
             self._session.hold_back(message, len(data))
         elif self._socket is not None:

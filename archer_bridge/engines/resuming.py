@@ -39,7 +39,7 @@ class Session(Protocol):
     def give_up(self, reason: str) -> None:
         """Let `run` return soon."""
 
-    def send_audio(self, data: bytes, text: str | None) -> None:
+    def send_audio(self, data: bytes, text: bytes | None) -> None:
         """Hand over caller audio; what comes before the session is ready is kept, briefly."""
 
     def send_digit(self, digit: str) -> None:

@@ -32,6 +32,7 @@ from archer_bridge.ports import (
     TurnText,
 )
 from archer_bridge.protocols.frames import BadFrame
+from archer_bridge.protocols.scan import cartesia_audio
 
 FORMATS: Final[Mapping[str, str]] = {
     "mulaw_8000": "mulaw/8000/1",
@@ -200,13 +201,15 @@ class AgentSession:
         Raises:
             BadFrame: not JSON, wrong types or bad base64; the session goes on.
         """
+        if (audio := cartesia_audio(message)) is not None:
+            return EngineAudio(*audio)
         try:
             wire = _decode(message)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             return _not_decoded(message, error)
         if type(wire) is _Audio:
             try:
-                return EngineAudio(pybase64.b64decode(wire.audio, validate=True), wire.audio)
+                return EngineAudio(pybase64.b64decode(wire.audio, validate=True), wire.audio.encode())
             except ValueError as error:
                 raise BadFrame("bad_media", str(error)) from None
         if type(wire) is _Ready:

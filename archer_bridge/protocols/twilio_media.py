@@ -21,6 +21,7 @@ import pybase64
 
 from archer_bridge.errors import LocalProtocolError
 from archer_bridge.protocols.frames import BadFrame
+from archer_bridge.protocols.scan import twilio_media
 
 ENCODING: Final = "audio/x-mulaw"
 FRAME_MS: Final = 20
@@ -119,7 +120,8 @@ class Audio(msgspec.Struct, frozen=True, gc=False):
 
     data: bytes
     """Raw mu-law, at least one byte."""
-    text: str
+    text: bytes
+    """The same in base64."""
     timestamp_ms: int
     """Since the start of the stream, by Twilio's clock; may jump where Twilio discarded audio."""
     missing: int
@@ -180,6 +182,7 @@ class MediaStream:
         self.missing = 0
         """Messages lost so far, by sequence number."""
         self._sequence = 0
+        self._sid = b""
         self.media: Callable[[bytes], bytes] = self._media_too_soon
         """Makes a message that plays its argument: base64 (ASCII bytes) of raw mu-law, any length."""
         self._mark_head = b""
@@ -191,29 +194,21 @@ class MediaStream:
         Raises:
             BadFrame: not JSON, wrong types, wrong stream, bad base64, or out of order.
         """
+        if self.state is State.STREAMING and (media := twilio_media(message, self._sid)) is not None:
+            number, timestamp, data, text = media  # nearly every message
+            if number == self._sequence + 1:
+                self._sequence = number
+                return Audio(data, text, timestamp, 0)
+            return Audio(data, text, timestamp, self._gap(number))
         try:
             event = _decode(message)
         except msgspec.MsgspecError as error:
             return self._not_decoded(message, error)
         except (UnicodeError, RecursionError) as error:
             raise BadFrame("not_json", type(error).__name__) from None
-        if type(event) is Media and self.state is State.STREAMING:  # as the table says; nearly every message is one
-            if event.stream_sid != self.stream_sid:
-                raise BadFrame("wrong_stream", event.stream_sid[:64])
-            number, body = event.sequence_number, event.media
-            if is_next := number == str(self._sequence + 1):
-                self._sequence += 1
-            try:
-                data, timestamp = pybase64.b64decode(body.payload, None, True), int(body.timestamp)
-            except ValueError as error:
-                raise BadFrame("bad_media", str(error)) from None
-            if not data:
-                raise BadFrame("empty_media")
-            return Audio(data, body.payload, timestamp, 0 if is_next else self._gap(number))
         state = TRANSITIONS.get((self.state, type(event)))
         if state is None:
             raise BadFrame("out_of_order", f"{type(event).__name__.lower()} while {self.state.name.lower()}")
-        assert not isinstance(event, Media), "audio comes while streaming only"
         if isinstance(event, Connected):
             self.state = state
             return event
@@ -221,11 +216,23 @@ class MediaStream:
             self._open(event)
         elif event.stream_sid != self.stream_sid:
             raise BadFrame("wrong_stream", event.stream_sid[:64])
+        elif isinstance(event, Media):
+            return self._audio(event)
         elif isinstance(event, Dtmf) and event.dtmf.digit not in _DIGITS:
             raise BadFrame("bad_digit")
         self.state = state
         self._gap(event.sequence_number)
         return event
+
+    def _audio(self, event: Media) -> Audio:
+        body, missing = event.media, self._gap(event.sequence_number)
+        try:
+            data, timestamp = pybase64.b64decode(body.payload, validate=True), int(body.timestamp)
+        except ValueError as error:
+            raise BadFrame("bad_media", str(error)) from None
+        if not data:
+            raise BadFrame("empty_media")
+        return Audio(data, body.payload.encode(), timestamp, missing)
 
     def _not_decoded(self, message: str | bytes, error: Exception) -> Unknown:
         try:
@@ -255,6 +262,7 @@ class MediaStream:
             raise BadFrame("wrong_stream", event.start.stream_sid[:64])
         self.stream_sid = event.stream_sid
         sid = _encode(event.stream_sid)
+        self._sid = sid[1:-1]
         # A method of bytes: to fill in a payload takes no Python call, 50 times a second.
         self.media = (
             b'{"event":"media","streamSid":' + sid.replace(b"%", b"%%") + b',"media":{"payload":"%b"}}'

@@ -69,6 +69,7 @@ class Resampler:
         "_tail",
         "_up",
         "_weights",
+        "live",
         "name",
         "sink",
         "source",
@@ -96,6 +97,7 @@ class Resampler:
         if frame == 2 and is_compiled():
             length, silence = self._reach + 1, table.behind + table.lead_in
             self._line = kernel.Line(table.taps, table.up, table.down, table.offset, length, silence, table.lead_out)
+            self.live = self._line.feed
         # One channel and one matrix a block is what the live path has. It gets a buffer that stays, with room for a
         # frame, so that the window on it can stay too.
         self._single = table.groups == 1 and frame == 2 and self._line is None

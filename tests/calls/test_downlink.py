@@ -73,7 +73,7 @@ def test_a_chunk_that_fits_goes_out_at_once_and_untouched():
     audio = rig.audio(bytes(range(256)))
     rig.does(TurnStarted(1, "assistant"), audio)
 
-    assert rig.wrote[0]["media"] == {"payload": audio.text}
+    assert rig.wrote[0]["media"] == {"payload": audio.text.decode()}
 
 
 def test_a_small_chunk_into_silence_waits_for_the_next_beat_and_no_longer():

@@ -55,7 +55,7 @@ class Studio:
     def caller(self, number: int, at: int, *, jitter_ms: int = 0, byte: int | None = None) -> None:
         """Frame `number` arrives at sample `at`."""
         data = frame(number) if byte is None else bytes([byte]) * FRAME
-        self.recorder.caller(Audio(data, "", 100 + 20 * number + jitter_ms, 0), at / RATE)
+        self.recorder.caller(Audio(data, b"", 100 + 20 * number + jitter_ms, 0), at / RATE)
 
     def agent(self, audio: bytes, at: int) -> None:
         """Agent audio arrives; not so soon after the last of it has played that nobody would hear the hole."""
@@ -200,7 +200,7 @@ def test_agent_audio_that_would_have_played_later_is_not_in_it() -> None:
 def test_a_timestamp_from_far_ahead_costs_no_memory() -> None:
     studio = Studio()
     studio.caller(0, FRAME)
-    studio.recorder.caller(Audio(frame(1), "", 1_000_000_000, 0), 2 * FRAME / RATE)
+    studio.recorder.caller(Audio(frame(1), b"", 1_000_000_000, 0), 2 * FRAME / RATE)
 
     assert studio.recorder.kept_bytes == 2 * FRAME
 
@@ -209,7 +209,7 @@ def two_hours(studio: Studio) -> Iterable[tuple[int, int]]:
     """Run 7200 s: the caller speaks all the time, the agent 5 s of every 10; yield what is kept, twice a second."""
     for number in range(7200 * 50):
         now = (number + 1) * FRAME
-        studio.recorder.caller(Audio(PATTERN[number % 250], "", 100 + 20 * number, 0), now / RATE)
+        studio.recorder.caller(Audio(PATTERN[number % 250], b"", 100 + 20 * number, 0), now / RATE)
         if number % 500 == 0:
             start = studio.playout.accepted
             studio.playout.accept(5 * RATE, now / RATE)

@@ -15,7 +15,7 @@ FRAME = b"\x80" * 160
 def heard_by_engine(timestamps: list[int], *, frame: bytes = FRAME) -> tuple[Uplink, Sink]:
     uplink, engine = Uplink(plan(MULAW_8K, MULAW_8K).build()), Sink("mulaw/8000/1")
     for at in timestamps:
-        uplink.caller(Audio(frame, "…", at, 0), engine, at / 1000)
+        uplink.caller(Audio(frame, b"...", at, 0), engine, at / 1000)
     return uplink, engine
 
 
@@ -75,7 +75,7 @@ def test_silence_sent_while_waiting_is_not_sent_again_when_frames_come():
     for tenths in range(1, 6):
         uplink.fill_gap(engine, last_s + tenths / 10 + 0.001)
     before = uplink.filled_ms
-    uplink.caller(Audio(FRAME, "…", 155 + 10 * 20 + 1000, 0), engine, last_s + 1.02)
+    uplink.caller(Audio(FRAME, b"...", 155 + 10 * 20 + 1000, 0), engine, last_s + 1.02)
 
     assert before == 481 - 200
     assert uplink.filled_ms == 1000
@@ -87,7 +87,7 @@ def test_frames_that_were_only_late_are_still_sent_and_later_gaps_filled():
     uplink, engine = heard_by_engine(grid(10))
     uplink.fill_gap(engine, (155 + 9 * 20) / 1000 + 1.0001)
     for at in grid(200)[10:100] + grid(200)[110:]:
-        uplink.caller(Audio(FRAME, "…", at, 0), engine, (at + 1000) / 1000)
+        uplink.caller(Audio(FRAME, b"...", at, 0), engine, (at + 1000) / 1000)
 
     assert uplink.filled_ms == 980 + 200
     assert sum(map(len, engine.audio)) == 190 * 160 + 1180 * 8
@@ -105,14 +105,14 @@ def test_frames_of_any_length_are_taken(size):
 def test_untouched_audio_keeps_its_text_and_silence_gets_one():
     uplink, engine = heard_by_engine([0, 40])
 
-    assert engine.texts[0] == engine.texts[2] == "…"
+    assert engine.texts[0] == engine.texts[2] == b"..."
     assert base64.b64decode(engine.texts[1] or "") == engine.audio[1] == SILENCE * 160
 
 
 def test_silence_goes_through_the_chain():
     uplink, engine = Uplink(plan(MULAW_8K, PCM16_16K).build()), Sink("pcm_s16le/16000/1")
     for at in (0, 20, 80, 100):
-        uplink.caller(Audio(SILENCE * 160, "…", at, 3 if at == 80 else 0), engine, 0.0)
+        uplink.caller(Audio(SILENCE * 160, b"...", at, 3 if at == 80 else 0), engine, 0.0)
 
     assert set(engine.texts) == {None}
     assert sum(map(len, engine.audio)) == pytest.approx(6 * 640, abs=200)
@@ -140,7 +140,7 @@ def test_what_was_filled_too_much_is_neither_taken_back_nor_counted_off():
     uplink, engine = heard_by_engine(grid(10))
     uplink.fill_gap(engine, (155 + 9 * 20) / 1000 + 0.4201)
     for at in grid(20)[11:]:
-        uplink.caller(Audio(FRAME, "…", at, 0), engine, (at + 400) / 1000)
+        uplink.caller(Audio(FRAME, b"...", at, 0), engine, (at + 400) / 1000)
 
     assert (uplink.gaps, uplink.filled_ms) == (1, 400)
     assert sum(map(len, engine.audio)) == 19 * 160 + 400 * 8

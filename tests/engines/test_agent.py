@@ -129,7 +129,7 @@ async def test_audio_text_is_carried_over_untouched() -> None:
     async with line() as here:
         run = asyncio.create_task(here.engine.run(here.take))
         await here.until(EngineReady)
-        here.engine.send_audio(b"ignored when there is text", "/////w==")
+        here.engine.send_audio(b"ignored when there is text", b"/////w==")
         await asyncio.sleep(0.2)
 
         assert here.simulator.counters.audio_bytes_in == 4

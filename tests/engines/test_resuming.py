@@ -49,7 +49,7 @@ class FakeSession:
         self.gave_up = reason
         self.over.set()
 
-    def send_audio(self, data: bytes, text: str | None) -> None:
+    def send_audio(self, data: bytes, text: bytes | None) -> None:
         self.heard.append(data)
 
     def send_digit(self, digit: str) -> None:

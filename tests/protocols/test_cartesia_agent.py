@@ -44,7 +44,7 @@ def ready() -> AgentSession:
     ("wire", "event"),
     [
         pytest.param(READY, EngineReady("ac_1"), id="ready"),
-        pytest.param({"type": "audio_output", "audio": "/w=="}, EngineAudio(b"\xff", "/w=="), id="audio"),
+        pytest.param({"type": "audio_output", "audio": "/w=="}, EngineAudio(b"\xff", b"/w=="), id="audio"),
         pytest.param({"type": "audio_output_clear"}, EngineClear(), id="clear"),
         pytest.param({"type": "audio_output_clear", "why": "new field"}, EngineClear(), id="new-field"),
         pytest.param({"type": "dtmf_output", "digit": "5"}, EngineDigit("5"), id="dtmf"),

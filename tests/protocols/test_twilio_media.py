@@ -69,7 +69,7 @@ def test_a_whole_stream() -> None:
     assert isinstance(start, Start)
     assert start.start.custom_parameters == {"token": "t"}
     assert stream.stream_sid == SID
-    assert stream.receive(text(MEDIA)) == Audio(b"\xff\xff\xff\xff", "/////w==", 155, 0)
+    assert stream.receive(text(MEDIA)) == Audio(b"\xff\xff\xff\xff", b"/////w==", 155, 0)
     mark = stream.receive(text({"event": "mark", "sequenceNumber": "3", "streamSid": SID, "mark": {"name": "g3:17"}}))
     assert isinstance(mark, Mark)
     assert mark.mark.name == "g3:17"

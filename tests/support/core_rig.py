@@ -51,10 +51,10 @@ class Sink:
 
     format_name: str
     audio: list[bytes] = field(default_factory=list)
-    texts: list[str | None] = field(default_factory=list)
+    texts: list[bytes | None] = field(default_factory=list)
     seen: list[Any] = field(default_factory=list)
 
-    def send_audio(self, data: bytes, text: str | None) -> None:
+    def send_audio(self, data: bytes, text: bytes | None) -> None:
         self.audio.append(data)
         self.texts.append(text)
 
@@ -204,7 +204,8 @@ class Rig:
     def caller_message(self, timestamp_ms: int, data: bytes) -> str:
         """Make a message of caller audio."""
         payload = base64.b64encode(data).decode()
-        return self._message({"event": "media", "media": {"payload": payload, "timestamp": str(timestamp_ms)}})
+        media = {"track": "inbound", "chunk": "1", "timestamp": str(timestamp_ms), "payload": payload}
+        return self._message({"event": "media", "media": media})
 
     def _want_pump(self, wanted: bool) -> None:
         self.is_pumped = wanted
@@ -246,7 +247,7 @@ class Rig:
 
     def audio(self, data: bytes) -> EngineAudio:
         """Make an audio event."""
-        return EngineAudio(data, base64.b64encode(data).decode())
+        return EngineAudio(data, base64.b64encode(data))
 
     def turn(self, number: int, audio: bytes, text: str = "") -> None:
         """Let the engine say a whole turn at once."""

@@ -25,7 +25,7 @@ def record(path: Path, encoding: str) -> None:
     for number in itertools.count():
         time.sleep(max(0.0, began + number / 50 / SPEED - time.monotonic()))
         now = (number + 1) / 50
-        recorder.caller(Audio(bytes([number % 256]) * 160, "", 20 * number, 0), now)
+        recorder.caller(Audio(bytes([number % 256]) * 160, b"", 20 * number, 0), now)
         if number % 25 == 24:
             recorder.advance(now)
         print(now, flush=True)

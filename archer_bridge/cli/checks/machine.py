@@ -6,8 +6,11 @@ import resource
 import sys
 from importlib.metadata import version
 
+from archer_bridge.adapters import frames
 from archer_bridge.cli.checks.verdict import Verdict, fail, ok, warn
 from archer_bridge.config import Settings
+from archer_bridge.protocols import scan
+from archer_codecs import g711, resample
 
 OLDEST = (3, 11)
 FILES_OF_A_CALL = 3
@@ -39,6 +42,20 @@ def websockets_speedups(settings: Settings) -> Verdict:
         fix = "reinstall it from a wheel: pip install --force-reinstall websockets"
         return warn(f"{found} without its compiled part: every frame costs many times more", fix)
     return ok(f"{found}, compiled")
+
+
+def kernels(settings: Settings) -> Verdict:
+    """Whether the bridge's own compiled parts are there; their twins in Python do the same, and take longer."""
+    parts = {
+        "WebSocket frames": frames.is_compiled,
+        "audio messages": scan.is_compiled,
+        "mu-law": g711.is_compiled,
+        "resampling": resample.is_compiled(),
+    }
+    if slow := [part for part, is_compiled in parts.items() if not is_compiled]:
+        fix = "install a C compiler with Python's headers (Debian: apt install gcc python3-dev), then the bridge again"
+        return warn(f"not compiled: {', '.join(slow)}: each call takes more CPU", fix)
+    return ok(f"compiled: {', '.join(parts)}")
 
 
 def open_files(settings: Settings) -> Verdict:

@@ -56,3 +56,17 @@ def test_the_limit_of_open_files(monkeypatch, soft, expected):
     monkeypatch.setattr(resource, "getrlimit", lambda which: (soft, soft))
 
     assert expected == machine.open_files(Settings())
+
+
+def test_parts_that_are_not_compiled_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("frames", "scan", "g711"):
+        monkeypatch.setattr(getattr(machine, part), "is_compiled", True)
+    monkeypatch.setattr(machine.resample, "is_compiled", lambda: True)
+    whole = machine.kernels(Settings())
+    monkeypatch.setattr(machine.scan, "is_compiled", False)
+    monkeypatch.setattr(machine.resample, "is_compiled", lambda: False)
+    lacking = machine.kernels(Settings())
+
+    assert (whole.status, lacking.status) == (Status.OK, Status.WARN)
+    assert "not compiled: audio messages, resampling:" in lacking.found
+    assert "python3-dev" in lacking.fix

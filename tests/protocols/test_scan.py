@@ -1,0 +1,164 @@
+"""A glance sees plain audio messages, sees them as the decoders do, and says nothing of all others."""
+
+import base64
+import json
+import string
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archer_bridge.protocols import cartesia_agent, scan, twilio_media
+from archer_bridge.protocols.cartesia_agent import AgentSession
+from archer_bridge.protocols.frames import BadFrame
+from archer_bridge.protocols.twilio_media import MediaStream
+
+kernel = pytest.importorskip("archer_bridge.protocols._scan", reason="the kernel was not compiled here: no C compiler")
+
+SID = "MZ" + "5" * 32
+BODY = {"track": "inbound", "chunk": "2", "timestamp": "155", "payload": "/////w=="}
+MEDIA = {"event": "media", "sequenceNumber": "3", "media": BODY, "streamSid": SID}
+START = {
+    "event": "start",
+    "sequenceNumber": "1",
+    "streamSid": SID,
+    "start": {
+        "accountSid": "AC0",
+        "callSid": "CA0",
+        "streamSid": SID,
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+    },
+}
+
+
+def media(**changes: Any) -> str:
+    """Return a media message; changes of the body's members go into the body."""
+    body = BODY | {name: value for name, value in changes.items() if name in BODY}
+    return json.dumps(MEDIA | {"media": body} | {name: value for name, value in changes.items() if name not in BODY})
+
+
+def test_the_shape_that_twilio_sends_is_seen() -> None:
+    assert kernel.twilio_media(media(), SID.encode()) == (3, 155, b"\xff" * 4, b"/////w==")
+    assert kernel.twilio_media(media().encode(), SID.encode()) == (3, 155, b"\xff" * 4, b"/////w==")
+
+
+def test_the_shape_that_cartesia_sends_is_seen() -> None:
+    assert kernel.cartesia_audio('{"type":"audio_output","audio":"/w=="}') == (b"\xff", b"/w==")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(json.dumps(MEDIA, indent=1), id="space"),
+        pytest.param(json.dumps(dict(reversed(MEDIA.items()))), id="another order"),
+        pytest.param(media(sequenceNumber=3, timestamp=155, chunk=2), id="numbers as numbers"),
+        pytest.param(media(new="member", more=12), id="members that are new"),
+    ],
+)
+def test_what_is_as_plain_is_seen(message: str) -> None:
+    assert kernel.twilio_media(message, SID.encode()) == (3, 155, b"\xff" * 4, b"/////w==")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "", " ", "{", "{}", "[]", "null", "5", '"media"', media()[:-1], media() + "x", media() + "{}", media()[1:],
+        media(event="mark"), media(streamSid="MZ1"), media(streamSid=5), media(event=5), media(media=5),
+        media(payload=""), media(payload="/"), media(payload="////w"), media(payload="/////w="), media(payload="===="),
+        media(payload="/////x=="), media(payload="///=////"), media(payload="/// ////"), media(payload="/w==\n"),
+        media(payload="__8="), media(payload="\u00e9AAA"), media(payload=5), media(track=5), media(new={}),
+        media(new=None), media(new=1.5), media(new=-1), media(new="\u00e9"), media(new="\\"), media(chunk=None),
+        media(timestamp="1.5"), media(timestamp="-5"), media(timestamp=""), media(timestamp="1" * 16),
+        media(sequenceNumber="x"), media(sequenceNumber=True), media(new=10**20),
+        json.dumps({**MEDIA, "media": {k: v for k, v in BODY.items() if k != "chunk"}}),
+        media()[:-1] + ',"event":"media"}', media().replace("155", "0155").replace('"0155"', "0155"),
+        media().replace('"', "'"), media().replace(": ", " "), media().replace(", ", " "),
+    ],
+)  # fmt: skip
+def test_of_anything_else_it_says_nothing(message: str) -> None:
+    assert kernel.twilio_media(message, SID.encode()) is None
+    assert kernel.cartesia_audio(message) is None
+
+
+@pytest.mark.parametrize("message", [b"\xff", media().encode()[:-1] + b"\xff}", "\ud800", b'{"event":"\xed\xa0\x80"}'])
+def test_no_text_is_nothing_to_see(message: str | bytes) -> None:
+    assert kernel.twilio_media(message, SID.encode()) is None
+    assert kernel.cartesia_audio(message) is None
+
+
+def test_what_is_no_message_is_refused() -> None:
+    for arguments in ((5, b""), ("", ""), ("",), ("", b"", b"")):
+        with pytest.raises(TypeError):
+            kernel.twilio_media(*arguments)
+    with pytest.raises(TypeError):
+        kernel.cartesia_audio(None)
+
+
+def test_a_kernel_of_another_version_would_be_left_alone() -> None:
+    assert kernel.VERSION == scan.KERNEL_VERSION
+    assert scan.is_compiled
+
+
+def seen(message: str | bytes, *, by_glance: bool) -> list[Any]:
+    """Return what both protocols make of a message, the count of what is missing included."""
+    stream, session = MediaStream(), AgentSession(bytes_per_ms=8)
+    found: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        if not by_glance:
+            patch.setattr(twilio_media, "twilio_media", scan._no_media)
+            patch.setattr(cartesia_agent, "cartesia_audio", scan._no_audio)
+        stream.receive(json.dumps(START))
+        for receive in (stream.receive, stream.receive, session.receive):
+            try:
+                found.append(receive(message))
+            except BadFrame as error:
+                found.append(error.reason)
+    return [*found, stream.missing]
+
+
+numbers = st.one_of(
+    st.integers(-5, 10**17), st.integers(0, 10**6).map(str), st.text(string.digits + "-_ .", max_size=4)
+)
+audio = st.one_of(
+    st.binary(max_size=40).map(lambda data: base64.b64encode(data).decode()), st.text("Aa/+=9_ ", max_size=9)
+)
+odd = st.one_of(
+    st.none(), st.booleans(), st.floats(), st.text(max_size=3), numbers, st.dictionaries(st.text(max_size=2), numbers)
+)
+
+
+@given(
+    sequence=numbers, timestamp=numbers, payload=audio, sid=st.sampled_from([SID, SID, SID, "MZ1", ""]),
+    extra=st.dictionaries(st.sampled_from(["event", "track", "chunk", "x", "media", "type"]), odd, max_size=2),
+    inside=st.booleans(), indent=st.sampled_from([None, 0, 2]), cut=st.integers(0, 400),
+    tail=st.sampled_from(["", "", " ", "x"]),
+)  # fmt: skip
+def test_it_sees_media_as_the_decoder_does(
+    sequence: Any, timestamp: Any, payload: str, sid: str, extra: dict[str, Any], inside: bool, indent: Any, cut: int,
+    tail: str,
+) -> None:  # fmt: skip
+    body = BODY | {"timestamp": timestamp, "payload": payload} | (extra if inside else {})
+    whole = {"event": "media", "sequenceNumber": sequence, "media": body, "streamSid": sid} | ({} if inside else extra)
+    message = json.dumps(whole, indent=indent) + tail
+    for text in (message, message[:cut] + message[cut + 1 :]):
+        assert seen(text, by_glance=True) == seen(text, by_glance=False)
+
+
+@given(
+    payload=audio,
+    extra=st.dictionaries(st.sampled_from(["audio", "type", "x", "y"]), odd, max_size=2),
+    cut=st.integers(0, 90),
+)
+def test_it_sees_agent_audio_as_the_decoder_does(payload: str, extra: dict[str, Any], cut: int) -> None:
+    message = json.dumps({"type": "audio_output", "audio": payload} | extra)
+    for text in (message, message[:cut] + message[cut + 1 :], message[:cut] + message[: cut + 5]):
+        assert seen(text.encode(errors="surrogatepass"), by_glance=True) == seen(
+            text.encode(errors="surrogatepass"), by_glance=False
+        )
+
+
+@given(st.binary(max_size=60))
+def test_it_sees_nothing_in_noise(noise: bytes) -> None:
+    for data in (noise, b'{"type":"audio_output","audio":"' + noise + b'"}'):
+        assert seen(data, by_glance=True) == seen(data, by_glance=False)
