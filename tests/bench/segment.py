@@ -123,7 +123,8 @@ async def drive_segment(
         edges.append((now, cpu_ns(pid), *waits, measured.audio_bytes))
 
     await drive(legs, warm_s=warm_s, measure_s=measure_s, edge=edge)
-    variant.rss_call.append((rss_kib(pid) - variant.rss_warm) / calls)
+    if not variant.rss_call:  # later on there are earlier calls, too, which wait minutes for Twilio's last word
+        variant.rss_call.append((rss_kib(pid) - variant.rss_warm) / calls)
     for leg in legs:
         leg.transport.abort()
     took, used, bridge_wait, engine_wait, _ = (after - before for before, after in zip(*edges, strict=True))

@@ -64,7 +64,7 @@ class Variant:
     rss_warm: float = 0.0
     """KiB when the first few calls have ended."""
     rss_call: list[float] = field(default_factory=list)
-    """KiB a call more than that, while calls are driven."""
+    """KiB a call more than that, while the first calls after them are driven."""
 
     @property
     def is_frame_for_frame(self) -> bool:
