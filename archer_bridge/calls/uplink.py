@@ -54,7 +54,7 @@ class Uplink:
         """Where Twilio's timeline lies on our clock, as the fastest frame so far tells."""
         self._last_ms = 0
         self._last_at = 0.0
-        self._chain = chain
+        self._feed = chain.feed
         self._untouched = chain.source == chain.sink
         self._next_ms: float | None = None
         """Where the next frame is expected."""
@@ -81,8 +81,8 @@ class Uplink:
             self.voiced_until_ms = audio.timestamp_ms + length_ms
         if self._untouched:
             engine.send_audio(data, audio.text)
-        else:
-            self._convert(data, engine)
+        elif converted := self._feed(data):
+            engine.send_audio(converted, None)
 
     def fill_gap(self, engine: Engine, now: float) -> None:
         """Send silence for as long as no audio has come, if that is long; call it a few times a second."""
@@ -109,10 +109,5 @@ class Uplink:
         silence = SILENCE * (milliseconds * BYTES_PER_MS)
         if self._untouched:
             engine.send_audio(silence, pybase64.b64encode(silence))
-        else:
-            self._convert(silence, engine)
-
-    def _convert(self, data: bytes, engine: Engine) -> None:
-        converted = self._chain.feed(data)
-        if converted:
+        elif converted := self._feed(silence):
             engine.send_audio(converted, None)

@@ -113,6 +113,9 @@ async def drive_on(variant: Variant, legs: list[Leg], windows: int) -> list[Wind
             if which == 0 and number >= unmeasured and (number - unmeasured) % a_window == 0:
                 edge()
             if number >= which * APART:
+                if legs[which].transport.is_closing():
+                    done.set_exception(ConnectionError(f"call {which} of {calls} ended at frame {number} of {count}"))
+                    return
                 legs[which].send(frames[number - which * APART], due)
             at += 1
         if at == end:

@@ -104,6 +104,9 @@ class FarEngine(asyncio.Protocol):
                     answers.append(self._answer(body, key))
                 else:
                     self._begin(apply_mask(body, key))
+            elif buffer[at] == 0x89:  # one that is not answered ends the connection
+                key, body = buffer[at + head - 4 : at + head], buffer[at + head : at + head + length]
+                answers.append(bytes((0x8A, length)) + apply_mask(body, key))
             elif buffer[at] == 0x88:
                 self.transport.write(b"\x88\x02\x03\xe8")
                 self.transport.close()

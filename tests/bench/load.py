@@ -125,6 +125,8 @@ class Leg(asyncio.Protocol):
                     self.heard(buffer[begins : buffer.index(b'"', begins)])
                 elif b'"mark"' in buffer[at : at + 30] and (found := MARK.search(buffer, at, end)) is not None:
                     self._echo(found[1].decode())
+            elif buffer[at] == 0x89:  # a ping that is not answered ends the connection
+                self.transport.write(bytes((0x8A, 0x80 | length)) + bytes(4) + buffer[at + head : end])
             at = end
         self.buffer = buffer[at:]
 

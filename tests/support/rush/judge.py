@@ -16,6 +16,8 @@ STRUCK = frozenset({Outcome.VENDOR_UNAVAILABLE, Outcome.BUSY})
 """Right for every call while connections to the vendor fail at random, and the breaker opens."""
 RECORD_AWAY = NO_STREAM | frozenset({Outcome.ORPHANED})
 """Right for a call that the record was away from: its stream could not be claimed, or its end not be written."""
+AT_ONCE_S = 0.05
+"""The agent's goodbye and the caller's leaving within so much time: either may come to the bridge first."""
 Span = tuple[float, float]
 
 
@@ -129,8 +131,14 @@ def _wrong(
             continue
         was_away = any(plan.began_at <= until and since <= plan.ended_at for since, until in away)
         if Outcome(str(outcome)) not in right_outcomes(plan) | (RECORD_AWAY if was_away else frozenset()):
-            found.append(f"{sid} {outcome} with {'+'.join(plan.faults) or 'no fault'}")
+            found.append(f"{sid} {outcome} with {'+'.join(plan.faults) or 'no fault'}{_who_went_first(plan)}")
     return found
+
+
+def _who_went_first(plan: Plan) -> str:
+    if plan.goodbye_at is None or plan.left_at is None:
+        return ""
+    return f", goodbye {(plan.goodbye_at - plan.left_at) * 1000:+.0f} ms after the caller left"
 
 
 def right_outcomes(plan: Plan) -> frozenset[Outcome]:
@@ -138,6 +146,8 @@ def right_outcomes(plan: Plan) -> frozenset[Outcome]:
     allowed = frozenset[Outcome]().union(*(fault.outcomes for fault in plan.faults.values())) or DONE
     if len(plan.faults) > 1:  # which strikes first is chance, and a fault may be survived
         allowed |= DONE
+    if plan.goodbye_at is not None and plan.left_at is not None and plan.goodbye_at <= plan.left_at + AT_ONCE_S:
+        allowed |= DONE  # the conversation was over when the caller went
     if plan.wants_human and "gone-at-payment" in plan:
         allowed |= DONE
     if "wrong-details" in plan and plan.refused:  # an attempt that was refused is none

@@ -136,14 +136,14 @@ class Leg:
         return "hang-up" in plan or "no-stop" in plan
 
     def _reset(self) -> None:
-        self.left = True
+        self.left, self._plan.left_at = True, self._loop.time()
         raw = self.socket.transport.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.socket.transport.abort()
 
     async def leave(self, *, polite: bool) -> None:
         """Hang up: `stop` when polite, then close; the bridge has two seconds to answer the close."""
-        self.left = True
+        self.left, self._plan.left_at = True, self._loop.time()
         if polite:
             self._say("stop", stop={"accountSid": DEMO_ACCOUNT.account_sid, "callSid": self._plan.call_sid})
         self.socket.send((1000).to_bytes(2, "big"), opcode=8)

@@ -46,6 +46,10 @@ class Plan:
     """Loop time of each audio message that the caller's side got."""
     stream_lost: list[float] = field(default_factory=list)
     """Loop time at which a stream's socket ended, not by the caller's doing."""
+    goodbye_at: float | None = None
+    """Loop time at which the agent had nothing more to say, or had handed the call over."""
+    left_at: float | None = None
+    """Loop time at which the caller hung up or was cut off."""
     began_at: float = 0.0
     ended_at: float = 0.0
 

@@ -180,8 +180,11 @@ class Session(asyncio.Protocol):
             bridge_ends_it = not said["is_error"]
         else:
             await self._pay(plan)
+        if bridge_ends_it:
+            plan.goodbye_at = asyncio.get_running_loop().time()
         await self._say(2, plan, "Thank you, goodbye.")
         if not bridge_ends_it:
+            plan.goodbye_at = asyncio.get_running_loop().time()
             self._close(1000)
 
     async def _pay(self, plan: Plan) -> None:
