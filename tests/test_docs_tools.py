@@ -62,7 +62,7 @@ def test_a_call_gets_the_answer_of_the_tool(folder):
     command = next(line for line in PAGE.splitlines() if line.startswith("$ archer call --embedded")).split(" ", 2)[2]
     printed = run_in(folder, "-m", "archer_bridge", *shlex.split(command), "--voice", "tones")
 
-    assert '{"day":"monday","hours":"9 to 5"}' in printed.replace("\n", "")
+    assert '{"day":"monday","hours":"9 to 5"}' in printed.replace("\n", ""), printed
     assert "As expected: the record says what happened." in printed
 
 
