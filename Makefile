@@ -11,7 +11,7 @@ FUZZ_EXECUTIONS ?= 300000
 PEERS := .venv-peers
 PIPECAT ?= pipecat-ai[websocket]==1.14.0
 PEER_CALLS ?= 12
-SOURCES := archer_bridge codecs tools tests
+SOURCES := archer_bridge codecs tools tests hatch_build.py
 # What an installation is made of besides the sources themselves, which are used where they are.
 INSTALLED := pyproject.toml hatch_build.py $(wildcard archer_bridge/*/_*.c codecs/*/_*.c)
 

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import runpy
 import weakref
 from itertools import count
 from typing import Any
@@ -147,6 +148,15 @@ def test_a_call_that_is_wrong_is_refused() -> None:
             reader(pytest.fail, pytest.fail, masked=True, limit=1).read("text")
         with pytest.raises(ValueError, match="less than one key"):
             framer(pytest.fail, pytest.fail, lambda _: b"").write(b"x")
+
+
+def test_a_kernel_of_another_version_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = pytest.importorskip("archer_bridge.adapters._frames", reason="the kernel was not compiled here")
+    monkeypatch.setattr(kernel, "VERSION", frames.KERNEL_VERSION + 1)
+    fresh = runpy.run_path(frames.__file__)
+
+    assert frames.make_reader is kernel.Reader
+    assert (fresh["make_reader"], fresh["make_framer"]) == (fresh["FrameReader"], fresh["Framer"])
 
 
 @each

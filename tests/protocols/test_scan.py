@@ -2,6 +2,7 @@
 
 import base64
 import json
+import runpy
 import string
 from typing import Any
 
@@ -95,9 +96,13 @@ def test_what_is_no_message_is_refused() -> None:
         kernel.cartesia_audio(None)
 
 
-def test_a_kernel_of_another_version_would_be_left_alone() -> None:
-    assert kernel.VERSION == scan.KERNEL_VERSION
+def test_a_kernel_of_another_version_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "VERSION", scan.KERNEL_VERSION + 1)
+    fresh = runpy.run_path(scan.__file__)
+
     assert scan.is_compiled
+    assert not fresh["is_compiled"]
+    assert fresh["twilio_media"](media(), SID.encode()) is None
 
 
 def seen(message: str | bytes, *, by_glance: bool) -> list[Any]:
