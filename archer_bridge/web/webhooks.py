@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from archer_bridge.calls.record_keeper import Verdict
 from archer_bridge.errors import StoreError
-from archer_bridge.models import CallEnd, CallState, NewCall, Outcome
+from archer_bridge.models import CallEnd, CallRow, CallState, NewCall, Outcome
 from archer_bridge.protocols import twiml
 from archer_bridge.protocols.twilio_signature import SETTINGS_HEADER
 from archer_bridge.redaction import redact
@@ -155,7 +155,10 @@ async def status(request: Request, service: Service, form: FormData) -> Response
     """Note a call status callback: a fact, never the outcome of a call with a live stream."""
     call_sid, call_status = str(form["CallSid"]), str(form.get("CallStatus", ""))
     log.info("twilio_webhook_received", route="status", call_sid=call_sid, status=call_status)
-    await _note_fact(service, call_sid, "twilio_status", {"status": call_status})
+    row = await _note_fact(service, call_sid, "twilio_status", {"status": call_status})
+    if row is not None and row.state is CallState.ENDED:
+        service.live.forget(call_sid)
+        return xml(twiml.nothing())
     # A session that is leaving may have lost its call to another process, where it waits for a stream in vain.
     if call_status in ENDED and await service.live.wait_released(call_sid, LEAVE_S):
         try:
@@ -190,12 +193,16 @@ async def stream_status(request: Request, service: Service, form: FormData) -> R
     return xml(twiml.nothing())
 
 
-async def _note_fact(service: Service, call_sid: str, kind: str, data: dict[str, str]) -> None:
+async def _note_fact(service: Service, call_sid: str, kind: str, data: dict[str, str]) -> CallRow | None:
+    """Add a fact to a call that the record knows; return the call."""
     try:
-        if await service.store.get_call(call_sid) is not None:
-            service.store.note(call_sid, kind, data)
+        row = await service.store.get_call(call_sid)
     except StoreError as error:
         log.error("record_failed", call_sid=call_sid, error=str(error))
+        return None
+    if row is not None:
+        service.store.note(call_sid, kind, data)
+    return row
 
 
 ROUTES = [

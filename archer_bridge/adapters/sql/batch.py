@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from archer_bridge.adapters.sql.faults import is_unavailable, store_error
+from archer_bridge.adapters.sql.statements import writing
 from archer_bridge.errors import StoreUnavailable
 
 Work = Callable[[Connection], Any]
@@ -37,13 +38,13 @@ def run_batch(connection: Connection, works: Sequence[Work]) -> list[Done | Fail
         StoreUnavailable: nothing was committed, as far as this side can know.
     """
     try:
-        with connection.begin():
+        with writing(connection):
             return [Done(work(connection)) for work in works]
     except Exception as error:
         if is_unavailable(error):
             raise store_error(error, "the record cannot be written") from error
     try:
-        with connection.begin():
+        with writing(connection):
             return [_run_alone(connection, work) for work in works]
     except Exception as error:
         raise StoreUnavailable(str(store_error(error, "the record cannot be written"))) from error

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Executable, Row, bindparam, case, func, selec
 
 from archer_bridge.adapters.sql import events
 from archer_bridge.adapters.sql.schema import calls, stream_tokens, tool_calls, turns
-from archer_bridge.adapters.sql.statements import insert_once, lease_clock, lock_call, upsert
+from archer_bridge.adapters.sql.statements import insert_once, lease_clock, lock_call, see_one_state, upsert
 from archer_bridge.adapters.sql.types import clean_text, dump_json, kept_text, load_json
 from archer_bridge.calls.state import sources
 from archer_bridge.models import CallEnd, CallRow, CallState, NewCall, Outcome, Turn
@@ -118,6 +118,7 @@ _CLAIM = (
         answered_at=func.coalesce(calls.c.answered_at, bindparam("now", type_=calls.c.answered_at.type)),
         version=calls.c.version + 1,
     )
+    .returning(*calls.c)
 )
 
 
@@ -166,12 +167,10 @@ def claim(connection: Connection, asked: Claim, *, now: datetime) -> CallRow | N
         "until": lease_clock(connection, now) + asked.lease,
         "now": now,
     }
-    connection.execute(_CLAIM, values)
+    claimed = connection.execute(_CLAIM, values).one()
     data = {"stream_sid": asked.stream_sid, "owner_id": asked.owner_id}
     events.append(connection, events.new_note(asked.call_sid, STREAM_CLAIMED, data, now))
-    claimed = get(connection, asked.call_sid)
-    assert claimed is not None, "it is locked"
-    return replace(claimed, is_resumed=row.answered_at is not None)
+    return replace(to_row(claimed), is_resumed=row.answered_at is not None)
 
 
 def move(connection: Connection, call_sid: str, state: CallState, *, now: datetime) -> bool:
@@ -278,6 +277,7 @@ def transcript(connection: Connection, call_sid: str) -> Sequence[Turn]:
 
 def counts(connection: Connection, call_sids: Collection[str]) -> Mapping[str, tuple[int, int]]:
     """Return the number of turns and of tool calls of each call."""
+    see_one_state(connection)
     found = {call_sid: [0, 0] for call_sid in call_sids}
     for position, table in enumerate((turns, tool_calls)):
         rows = connection.execute(

@@ -11,6 +11,7 @@ from sqlalchemy.schema import Column
 
 from archer_bridge.adapters.sql.address import Address, parse_address
 from archer_bridge.adapters.sql.connections import postgres_engine, sqlite_writer_engine
+from archer_bridge.adapters.sql.statements import writing
 from archer_bridge.adapters.sql.faults import store_error
 from archer_bridge.adapters.sql.lock import FileLock
 from archer_bridge.errors import StoreError
@@ -51,7 +52,7 @@ def check_revision(connection: Connection, address: Address) -> None:
 
 def upgrade_connection(connection: Connection) -> None:
     """Run the scripts that are missing, as one transaction."""
-    with connection.begin():
+    with writing(connection):
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
         found = revision(connection)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, select, text
 from archer_bridge.adapters.sql import events, retention
 from archer_bridge.adapters.sql.calls import CALL_CREATED, CALL_ENDED, CALL_MOVED, CALL_REOPENED, STREAM_CLAIMED
 from archer_bridge.adapters.sql.schema import call_events, calls, purged_calls
+from archer_bridge.adapters.sql.statements import see_one_state
 from archer_bridge.adapters.sql.types import load_json
 from archer_bridge.calls.state import allowed
 from archer_bridge.models import CallState
@@ -82,6 +83,7 @@ def _advance(story: Story, row: Row[Any], data: dict[str, Any]) -> Story:
 
 def check(connection: Connection) -> Checked:
     """Check the database file (SQLite), every chain, and every row against its timeline."""
+    see_one_state(connection)
     problems: list[str] = []
     if connection.dialect.name == "sqlite":
         answers = connection.execute(text("PRAGMA integrity_check")).scalars().all()

@@ -1,6 +1,7 @@
 """Small statements that both databases need and spell differently."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -11,6 +12,26 @@ from sqlalchemy.dialects import postgresql, sqlite
 from archer_bridge.adapters.sql.schema import calls
 
 _LOCK = select(calls.c.call_sid).where(calls.c.call_sid == bindparam("sid")).with_for_update()
+
+
+@contextmanager
+def writing(connection: Connection) -> Iterator[None]:
+    """Make a transaction that writes; it is committed on leaving, undone when an error leaves.
+
+    On SQLite it begins IMMEDIATE: one that begins deferred and then writes can fail at once with SQLITE_BUSY.
+    """
+    with connection.begin():
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield
+
+
+def see_one_state(connection: Connection) -> None:
+    """Let everything that a reader does from here on see one state of the database; to be called first."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN")
+    else:
+        connection.execution_options(isolation_level="REPEATABLE READ")
 
 
 def insert_once(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:

@@ -12,7 +12,6 @@ from archer_bridge.adapters.sql.parts import StoreParts
 from archer_bridge.adapters.sql.recovery import Recovered, Survivor
 from archer_bridge.adapters.sql.replay import Checked
 from archer_bridge.adapters.sql.retention import Ages, Purged
-from archer_bridge.adapters.sql.schema import customers
 from archer_bridge.adapters.sql.writer import Writer
 from archer_bridge.errors import StoreBusy, StoreError, StoreUnavailable
 from archer_bridge.models import (
@@ -224,12 +223,11 @@ class SqlStore:
 
     async def find_customer(self, phone: str) -> Customer | None:
         """Return the customer with this E.164 number."""
-        return await self._parts.reader.read(partial(domain.customer, condition=customers.c.phone == phone))
+        return await self._parts.reader.read(partial(domain.with_phone, phone=phone))
 
     async def get_customer(self, customer_id: str) -> Customer | None:
         """Return the customer with this id."""
-        condition = customers.c.customer_id == customer_id
-        return await self._parts.reader.read(partial(domain.customer, condition=condition))
+        return await self._parts.reader.read(partial(domain.with_id, customer_id=customer_id))
 
     async def add_customers(self, people: Sequence[Customer]) -> int:
         """Insert who is not there yet; return how many were inserted."""

@@ -7,9 +7,10 @@ effect under a new id". The second is enforced by a unique index over the rows t
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Executable, Row, bindparam, func, or_, select, update
 
 from archer_bridge.adapters.sql import events
 from archer_bridge.adapters.sql.schema import LIVE_TRIES, UNSETTLED, tool_calls
@@ -97,6 +98,7 @@ _FINISH = (
         done_at=bindparam("now"),
         duration_ms=bindparam("took_ms"),
     )
+    .returning(tool_calls.c.call_sid, tool_calls.c.tool)
 )
 
 
@@ -109,10 +111,9 @@ def finish(connection: Connection, ended: Finish, *, now: datetime) -> bool:
         "now": now,
         "took_ms": ended.duration_ms,
     }
-    changed = connection.execute(_FINISH, values)
-    if changed.rowcount != 1:
+    row = connection.execute(_FINISH, values).first()
+    if row is None:
         return False
-    row = _get(connection, ended.key)
     data = {"key": ended.key, "tool": row.tool, "status": ended.status.value, "duration_ms": ended.duration_ms}
     _note(connection, row.call_sid, "tool_done", data, now)
     return True
@@ -140,25 +141,21 @@ def deny(connection: Connection, asked: ToolBegin, result_json: str, *, owner_id
 
 def rows(connection: Connection, call_sid: str | None, status: ToolStatus | None) -> Sequence[ToolRow]:
     """Return tool rows in order of their start."""
-    query = select(tool_calls).order_by(tool_calls.c.started_at, tool_calls.c.key)
-    if call_sid is not None:
-        query = query.where(tool_calls.c.call_sid == call_sid)
-    if status is not None:
-        query = query.where(tool_calls.c.status == status.value)
-    return [to_row(row) for row in connection.execute(query)]
+    asked = {"call_sid": call_sid, "status": None if status is None else status.value}
+    wanted = {name: value for name, value in asked.items() if value is not None}
+    return [to_row(row) for row in connection.execute(_rows_with(*wanted), wanted)]
+
+
+@cache
+def _rows_with(*names: str) -> Executable:
+    conditions = [tool_calls.c[name] == bindparam(name) for name in names]
+    return select(tool_calls).where(*conditions).order_by(tool_calls.c.started_at, tool_calls.c.key)
 
 
 def count_unknown(connection: Connection) -> int:
     """Return how many tool rows nobody knows the end of."""
     is_unknown = tool_calls.c.status == ToolStatus.UNKNOWN.value
     return connection.execute(select(func.count()).select_from(tool_calls).where(UNSETTLED, is_unknown)).scalar_one()
-
-
-_GET = select(tool_calls).where(tool_calls.c.key == bindparam("key"))
-
-
-def _get(connection: Connection, key: str) -> ToolRow:
-    return to_row(connection.execute(_GET, {"key": key}).one())
 
 
 def _values(asked: ToolBegin, *, owner_id: str, now: datetime) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class QuickCall:
                 body = await self._follow(body)
         plan.ended_at = asyncio.get_running_loop().time()
         await self._ask(STATUS, CallStatus="completed")
-        if "replayed" in plan:
+        if "replayed" in plan and plan.answered_connect:  # else the bridge may never have heard of it: a first copy
             await self._ask(INCOMING, CallStatus="ringing")
 
     def hang_up(self) -> None:
