@@ -147,7 +147,7 @@ def render_json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
     """Return one line of strict JSON (ASCII, no NaN), the keys everybody looks for first."""
     ordered = {key: event.pop(key) for key in FIRST if key in event} | dict(event)
     try:
-        return json.dumps(ordered, default=_shown, allow_nan=False)
+        return _STRICT.encode(ordered)
     except (ValueError, TypeError, RecursionError):  # NaN, a key that is no text, a circle
         return json.dumps({str(key): _shown(value) for key, value in ordered.items()})
 
@@ -159,6 +159,9 @@ def _shown(value: Any) -> str:
         return repr(value)
     except Exception as error:  # the value's own code failed: that is no reason to lose the line
         return f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
+
+
+_STRICT = json.JSONEncoder(default=_shown, allow_nan=False)
 
 
 def _printable(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -14,7 +14,6 @@ from archer_bridge.adapters.sql.statements import insert_once, see_one_state
 from archer_bridge.errors import StoreError
 from archer_bridge.models import Arrangement, Customer, Payment
 
-
 _BY_ID = select(customers).where(customers.c.customer_id == bindparam("is"))
 _BY_PHONE = select(customers).where(customers.c.phone == bindparam("is"))
 

@@ -11,9 +11,9 @@ from sqlalchemy.schema import Column
 
 from archer_bridge.adapters.sql.address import Address, parse_address
 from archer_bridge.adapters.sql.connections import postgres_engine, sqlite_writer_engine
-from archer_bridge.adapters.sql.statements import writing
 from archer_bridge.adapters.sql.faults import store_error
 from archer_bridge.adapters.sql.lock import FileLock
+from archer_bridge.adapters.sql.statements import writing
 from archer_bridge.errors import StoreError
 
 HEAD = "0003"

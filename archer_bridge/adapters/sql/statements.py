@@ -49,17 +49,18 @@ def upsert(connection: Connection, table: Table, values: Mapping[str, Any]) -> N
 
 @cache
 def _insert_once(dialect: str, table: Table) -> Executable:
-    return _insert(dialect, table).on_conflict_do_nothing()
+    return insert(dialect, table).on_conflict_do_nothing()
 
 
 @cache
 def _upsert(dialect: str, table: Table) -> Executable:
-    statement = _insert(dialect, table)
+    statement = insert(dialect, table)
     changed = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
 
 
-def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+def insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """Return the insert of this database, which can say what a conflict does."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
