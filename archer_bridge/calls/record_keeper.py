@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from archer_bridge.errors import StoreBusy, StoreError, StoreUnavailable
-from archer_bridge.models import CallEnd
+from archer_bridge.models import CallEnd, CallRow, CallState, Outcome
 from archer_bridge.ports import Store
 
 log = structlog.get_logger(__name__)
@@ -43,9 +43,10 @@ class RecordKeeper:
         self._store = store
         self._ended = ended
         self._open: dict[str, tuple[Verdict, asyncio.Task[bool]]] = {}
+        self._asking: set[asyncio.Task[bool]] = set()
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._open) + len(self._asking)
 
     def verdict(self, call_sid: str) -> Verdict | None:
         """Return a verdict that is not in the record yet."""
@@ -66,6 +67,16 @@ class RecordKeeper:
         task.add_done_callback(lambda done: self._forget(call_sid, done))
         return task
 
+    def end_waiting(self, call_sid: str, reason: str) -> "asyncio.Task[bool]":
+        """End a call that waits for a stream, for none will come; the record is asked until it answers.
+
+        The task tells whether this ended it.
+        """
+        task = asyncio.get_running_loop().create_task(self._end_waiting(call_sid, reason), name=f"ask {call_sid}")
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        return task
+
     def take_back(self, call_sid: str) -> None:
         """Do not write the verdict of a call that goes on."""
         found = self._open.get(call_sid)
@@ -74,7 +85,7 @@ class RecordKeeper:
 
     async def close(self, timeout_s: float) -> int:
         """Wait until everything is written; return how many verdicts were not in time, which are given up."""
-        if tasks := [task for _, task in self._open.values()]:
+        if tasks := [*(task for _, task in self._open.values()), *self._asking]:
             _, late = await asyncio.wait(tasks, timeout=timeout_s)
             for task in late:
                 task.cancel()
@@ -85,6 +96,28 @@ class RecordKeeper:
         found = self._open.get(call_sid)
         if found is not None and found[1] is task:
             del self._open[call_sid]
+
+    async def _end_waiting(self, call_sid: str, reason: str) -> bool:
+        row = await self._row(call_sid)
+        if row is None or row.state is not CallState.CREATED:
+            return False
+        outcome = Outcome.NO_STREAM if row.answered_at is None else Outcome.CALLER_HANGUP
+        return await self.write(call_sid, Verdict(CallEnd(outcome, reason), stream_sid=None))
+
+    async def _row(self, call_sid: str) -> CallRow | None:
+        pause_s = 0.0
+        while True:
+            try:
+                async with asyncio.timeout(ANSWER_S):
+                    return await self._store.get_call(call_sid)
+            except (StoreUnavailable, StoreBusy, TimeoutError) as error:
+                if not pause_s:
+                    log.error("record_failed", call_sid=call_sid, error=str(error) or f"no answer in {ANSWER_S:g} s")
+            except StoreError as error:  # not to be read, ever
+                log.error("record_failed", call_sid=call_sid, error=str(error))
+                return None
+            pause_s = min(2 * pause_s, LONGEST_RETRY_S) or FIRST_RETRY_S
+            await asyncio.sleep(pause_s)
 
     async def _write(self, call_sid: str, verdict: Verdict, after_s: float) -> bool:
         if after_s:

@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from archer_bridge.calls.record_keeper import Verdict
 from archer_bridge.errors import StoreError
 from archer_bridge.models import CallEnd, CallRow, CallState, NewCall, Outcome
 from archer_bridge.protocols import twiml
@@ -161,23 +160,12 @@ async def status(request: Request, service: Service, form: FormData) -> Response
         return xml(twiml.nothing())
     # A session that is leaving may have lost its call to another process, where it waits for a stream in vain.
     if call_status in ENDED and await service.live.wait_released(call_sid, LEAVE_S):
-        try:
-            await _end_if_waiting(service, call_sid, call_status)
-        except StoreError as error:
-            log.error("record_failed", call_sid=call_sid, error=str(error))
+        # No stream will come any more; a call that has one is for its owner to end. Twilio says this once: a record
+        # that is away just now is told when it is back.
+        service.live.forget(call_sid)
+        ending = service.agent.keeper.end_waiting(call_sid, f"Twilio: {call_status}")
+        await asyncio.wait({ending}, timeout=ANSWER_WITHIN_S)
     return xml(twiml.nothing())
-
-
-async def _end_if_waiting(service: Service, call_sid: str, call_status: str) -> None:
-    """End a call that no stream will come for; one that has a stream is for its owner to end."""
-    service.live.forget(call_sid)
-    row = await service.store.get_call(call_sid)
-    if row is not None and row.state is CallState.CREATED:
-        outcome = Outcome.NO_STREAM if row.answered_at is None else Outcome.CALLER_HANGUP
-        end = CallEnd(outcome, f"Twilio: {call_status}")
-        # Twilio says this once: a record that is away just now is told when it is back.
-        writing = service.agent.keeper.write(call_sid, Verdict(end, stream_sid=None))
-        await asyncio.wait({writing}, timeout=ANSWER_WITHIN_S)
 
 
 @signed
@@ -194,11 +182,12 @@ async def stream_status(request: Request, service: Service, form: FormData) -> R
 
 
 async def _note_fact(service: Service, call_sid: str, kind: str, data: dict[str, str]) -> CallRow | None:
-    """Add a fact to a call that the record knows; return the call."""
+    """Add a fact to a call that the record knows; return the call, or None when it is unknown, or the record away."""
     try:
         row = await service.store.get_call(call_sid)
-    except StoreError as error:
+    except StoreError as error:  # the writer keeps the fact until the record is back, and drops a stranger's then
         log.error("record_failed", call_sid=call_sid, error=str(error))
+        service.store.note(call_sid, kind, data)
         return None
     if row is not None:
         service.store.note(call_sid, kind, data)

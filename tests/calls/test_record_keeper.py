@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from archer_bridge.calls.record_keeper import LONGEST_RETRY_S, RecordKeeper, Verdict
 from archer_bridge.errors import StoreBusy, StoreError, StoreUnavailable
 from archer_bridge.memory_store import MemoryStore
-from archer_bridge.models import CallEnd, CallState, NewCall, Outcome
+from archer_bridge.models import CallEnd, CallRow, CallState, NewCall, Outcome
 from archer_bridge.ports import ANY_STREAM
 from tests.support.virtual import virtual
 
@@ -105,6 +105,66 @@ async def test_only_a_verdict_on_a_broken_stream_can_be_taken_back(
 
     assert await outcome_of(store) is outcome
     assert len(keeper) == 0
+
+
+class UnreadStore(MemoryStore):
+    """A store whose row cannot be read so many times."""
+
+    def __init__(self, *errors: Exception) -> None:
+        super().__init__()
+        self.errors = list(errors)
+
+    async def get_call(self, call_sid: str) -> CallRow | None:
+        if self.errors:
+            raise self.errors.pop(0)
+        return await super().get_call(call_sid)
+
+
+@pytest.mark.parametrize(
+    ("errors", "is_reopened", "has_stream", "outcome"),
+    [
+        pytest.param([], False, False, Outcome.NO_STREAM, id="no-stream-ever-came"),
+        pytest.param([], True, False, Outcome.CALLER_HANGUP, id="no-second-stream-came"),
+        pytest.param([], False, True, None, id="its-stream-lives"),
+        pytest.param(
+            [StoreUnavailable("away"), TimeoutError()], False, False, Outcome.NO_STREAM, id="away-for-a-while"
+        ),
+        pytest.param([StoreError("closed")], False, False, None, id="never-to-be-read"),
+    ],
+)
+@virtual
+async def test_a_call_that_waits_in_vain_is_ended_as_soon_as_the_record_can_be_asked(
+    errors: list[Exception], is_reopened: bool, has_stream: bool, outcome: Outcome | None
+) -> None:
+    store = UnreadStore()
+    await store.open_call(NewCall(SID, "AC" + "1" * 32, "+15550100001", "+15550199999"))
+    if is_reopened or has_stream:
+        await store.claim_stream(SID, "MZ1", "token", "me")
+    if is_reopened:
+        await store.reopen_call(SID, at_most=3)
+    store.errors = list(errors)
+    keeper = RecordKeeper(store)
+
+    with capture_logs() as logs:
+        ending = keeper.end_waiting(SID, "Twilio: completed")
+        assert len(keeper) == 1
+        ended = await ending
+        await asyncio.sleep(0)
+
+    assert (ended, await outcome_of(store), len(keeper)) == (outcome is not None, outcome, 0)
+    assert [line["event"] for line in logs] == ["record_failed"] * bool(errors)
+
+
+@virtual
+async def test_closing_does_not_wait_longer_for_an_answer_of_the_record() -> None:
+    store = UnreadStore(*[StoreUnavailable("away")] * 50)
+    keeper = RecordKeeper(store)
+    ending = keeper.end_waiting(SID, "Twilio: completed")
+
+    late = await keeper.close(2.0)
+    await asyncio.wait({ending})
+
+    assert (late, ending.cancelled(), len(keeper)) == (1, True, 0)
 
 
 @virtual
