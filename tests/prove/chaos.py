@@ -9,6 +9,7 @@ takes any request of a call, as behind a proxy. Prints a table and `N passed, M 
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -32,7 +33,7 @@ def main() -> int:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=10_000)
-    parser.add_argument("--at-once", type=int, default=60)
+    parser.add_argument("--at-once", type=int, default=90)
     parser.add_argument("--seed", type=int, default=environment_seed())
     parser.add_argument("--kill", type=int, default=0, help="how many times the process gets SIGKILL")
     parser.add_argument("--db", choices=["sqlite", "postgres"], default="sqlite")
@@ -46,8 +47,13 @@ def main() -> int:
         return 0
     size = Size(options.calls, options.at_once, options.seed, options.kill, options.db, options.processes)
     random.seed(options.seed)
-    with tempfile.TemporaryDirectory(prefix="archer-chaos-") as folder:
-        return uvloop.run(prove(size, Path(folder)))
+    folder = tempfile.mkdtemp(prefix="archer-chaos-")
+    status = uvloop.run(prove(size, Path(folder)))
+    if status:
+        print(f"what the bridges wrote is in {folder}")
+    else:
+        shutil.rmtree(folder)
+    return status
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection
 
+from archer_bridge.adapters.sql import open_store
 from archer_bridge.adapters.sql.address import parse_address
 from archer_bridge.models import Outcome
 from tests.support.rush.faults import DONE, GONE, NO_STREAM
@@ -53,6 +54,7 @@ class Record:
     """The database, read by SQL of its own: not by the code that wrote it."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         address = parse_address(url)
         self._url = f"sqlite:///file:{address.file}?mode=ro&uri=true" if address.file is not None else address.url
         self._is_sqlite = address.file is not None
@@ -99,6 +101,8 @@ async def judge(record: Record, plans: Mapping[str, Plan], *, away: Sequence[Spa
     payments = await record.ask("SELECT call_sid FROM tool_calls WHERE tool = 'process_payment' AND status = 'ok'")
     paid = Counter(str(sid) for sid, _ in arranged)
     told = [(plan.call_sid, code) for plan in plans.values() for code in plan.said_done]
+    async with await open_store(record.url, read_only=True) as store:
+        checked = await store.check()
     return [
         none_of(
             "calls answered with a stream that have no row",
@@ -106,6 +110,7 @@ async def judge(record: Record, plans: Mapping[str, Plan], *, away: Sequence[Spa
         ),
         none_of("rows of calls that nobody placed", [sid for sid in rows if sid not in plans]),
         none_of("calls not ended", [f"{sid} {state}" for sid, (state, _, _) in rows.items() if state != "ended"]),
+        none_of("rows that do not fit their timeline, broken timelines", checked.problems),
         none_of("calls whose timeline has not exactly one end", endings),
         none_of("arrangements made twice in one call", twice),
         none_of("arrangements that the agent was told of and are not there", sorted(set(told) - confirmed)),
