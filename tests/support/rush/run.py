@@ -60,6 +60,8 @@ class Rush:
         self._away: list[tuple[float, float]] = []
         self._is_up = asyncio.Event()
         self._is_up.set()
+        self._turn = asyncio.Lock()
+        """Faults of the store and kills take turns: one that holds the file of a dead process would tidy it up."""
         self._up: list[BridgeProcess] = []
         """Those that a proxy would send to."""
         self._late: list[Footprint] = []
@@ -105,7 +107,6 @@ class Rush:
     async def _place(self, bridges: Sequence[BridgeProcess]) -> None:
         size, room = self._size, asyncio.Semaphore(self._size.at_once)
         faults = asyncio.create_task(self._break_store(bridges), name="store faults")
-        kills = asyncio.create_task(self._kill(bridges), name="kills")
 
         async def place(plan: Plan) -> None:
             try:
@@ -114,6 +115,7 @@ class Rush:
                 room.release()
 
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._kill(bridges), name="kills")  # its failure ends everything, for it ends the kills
             for number in range(len(self.plans), size.calls):
                 await room.acquire()
                 await self._is_up.wait()
@@ -124,7 +126,6 @@ class Rush:
                     self._late = await footprints(bridges)
         faults.cancel()
         await asyncio.gather(faults, return_exceptions=True)
-        await kills
 
     async def _call(self, plan: Plan) -> None:
         call = QuickCall(plan, self._address, stolen=self._steal, longest_s=LONGEST_CALL_S)
@@ -142,12 +143,13 @@ class Rush:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._choose.uniform(0.5, 1.5) * self._size.store_fault_every_s)
-            began = loop.time()
-            try:
-                self._struck[await break_now(self._url, self._choose.choice(bridges), self._choose)] += 1
-                self._away.append((began, loop.time() + RECOVERY_S))
-            except Exception as error:  # the process may have been killed just now
-                self._struck[f"missed: {type(error).__name__}"] += 1
+            async with self._turn:
+                began = loop.time()
+                try:
+                    self._struck[await break_now(self._url, self._choose.choice(bridges), self._choose)] += 1
+                    self._away.append((began, loop.time() + RECOVERY_S))
+                except Exception as error:  # a bridge that is busy with the lock itself, for one
+                    self._struck[f"missed: {type(error).__name__}"] += 1
 
     async def _kill(self, bridges: Sequence[BridgeProcess]) -> None:
         """Kill and start again, evenly over the calls."""
@@ -160,10 +162,11 @@ class Rush:
             self._up = [other for other in bridges if other is not bridge] or [bridge]
             if self._up == [bridge]:
                 self._is_up.clear()
-            await bridge.kill()
-            self._struck["SIGKILL"] += 1
-            killed_rows = set(await self._claimed(bridge))
-            await bridge.start()
+            async with self._turn:
+                await bridge.kill()
+                self._struck["SIGKILL"] += 1
+                killed_rows = set(await self._claimed(bridge))
+                await bridge.start()
             self._up = list(bridges)
             self._is_up.set()
             began = loop.time()
