@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
@@ -68,7 +69,7 @@ async def measure(write: Write, numbers: "count[int]", *, writers: int, seconds:
 def machine() -> str:
     """Return what the figures depend on."""
     names = ("sqlalchemy", "aiosqlite", "asyncpg")
-    packages = ", ".join(f"{name} {version(name)}" for name in names)
+    packages = ", ".join(f"{name} {version(name)}" for name in names if find_spec(name) is not None)
     cpu = next(
         (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.processor(),
