@@ -1,14 +1,10 @@
 """Half an hour near the limit: the same calls all the while, and nothing may grow, get lost or come late.
 
-    python -m tests.bench.endurance [--minutes 30] [--load 0.7] [--mode "archer pcm_16000"]
+    python -m tests.bench.endurance [--minutes 30] [--load 0.7]
 
 So many calls are placed that the bridge uses `--load` of a core. Each speaks without a pause, and is answered without
 one; the figures are those of windows of ten seconds. A window in which the generator itself was late says nothing of
 delays; such windows are counted and said.
-
-The bridge has a core of its own, as in production, and the generator and the engine have the others. The calls have
-the codec chain: of those so many use 70 % of a core that the two far ends fit on another one, which does not hold of
-passthrough.
 
 The lead is set to two seconds: these agents never pause, so after one stall of the machine audio beyond the usual lead
 would wait for the rest of the half hour, which says something of the lead and nothing of the bridge.
@@ -34,7 +30,7 @@ from tests.bench.far_engine import STREAM
 from tests.bench.load import FRAME_S, Leg, Measured, media_frames, noise
 from tests.bench.processes import cpu_ns, machine, rss_kib, wait_ns
 from tests.bench.segment import LATE_S, drive_segment, open_calls, ready, warm_up
-from tests.bench.variants import MODES, PCM_16000, Variant, start, start_engine
+from tests.bench.variants import PASS, Variant, start, start_engine
 from tests.support.rush.judge import Finding, conclude
 
 WINDOW_S = 10.0
@@ -65,18 +61,6 @@ class Window:
     def is_blind(self) -> bool:
         """Whether the generator was late itself, so that delays are partly its own."""
         return self.late > LATE_S * 1000
-
-
-def set_apart(bridge: int, engine: int) -> None:
-    """Give the bridge a core of its own, and this process and the engine the others, if there are two."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        print("one core only: the bridge shares it with its callers", file=sys.stderr)
-        return
-    for thread in Path(f"/proc/{bridge}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), cores[:1])
-    for pid in (0, engine):
-        os.sched_setaffinity(pid, cores[1:])
 
 
 async def fitting(variant: Variant, load: float) -> int:
@@ -180,11 +164,10 @@ async def endure(arguments: argparse.Namespace, folder: Path) -> int:
     os.environ["ARCHER_AUDIO__LEAD_MS"] = "2000"  # the processes started below inherit it
     async with AsyncExitStack() as stack:
         engine = await start_engine(stack, folder)
-        (variant,) = await start(stack, [arguments.mode], folder, engine, peers=None)
-        set_apart(variant.process.pid, engine.pid)
+        (variant,) = await start(stack, [PASS], folder, engine, peers=None)
         await warm_up(variant)
         calls = arguments.calls or await fitting(variant, arguments.load)
-        print(f"{variant.name}\n{machine(str(calls))}")
+        print(machine(str(calls)))
         legs = await open_calls(variant, calls, lambda: Leg(Measured()))
         await ready(variant)
         windows = await drive_on(variant, legs, round(arguments.minutes * 60 / WINDOW_S))
@@ -205,7 +188,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--load", type=float, default=0.7, help="share of a core that the bridge is to use")
-    parser.add_argument("--mode", choices=list(MODES), default=PCM_16000)
     parser.add_argument("--calls", type=int, default=0, help="so many, whatever they use")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="archer-endurance-") as folder:
