@@ -43,10 +43,10 @@ class RecordKeeper:
         self._store = store
         self._ended = ended
         self._open: dict[str, tuple[Verdict, asyncio.Task[bool]]] = {}
-        self._asking: set[asyncio.Task[bool]] = set()
+        self._asking: dict[str, asyncio.Task[bool]] = {}
 
     def __len__(self) -> int:
-        return len(self._open) + len(self._asking)
+        return len(self._open.keys() | self._asking.keys())
 
     def verdict(self, call_sid: str) -> Verdict | None:
         """Return a verdict that is not in the record yet."""
@@ -72,9 +72,11 @@ class RecordKeeper:
 
         The task tells whether this ended it.
         """
+        if (asking := self._asking.get(call_sid)) is not None:
+            return asking
         task = asyncio.get_running_loop().create_task(self._end_waiting(call_sid, reason), name=f"ask {call_sid}")
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        self._asking[call_sid] = task
+        task.add_done_callback(lambda _: self._asking.pop(call_sid))
         return task
 
     def take_back(self, call_sid: str) -> None:
@@ -84,13 +86,14 @@ class RecordKeeper:
             found[1].cancel()
 
     async def close(self, timeout_s: float) -> int:
-        """Wait until everything is written; return how many verdicts were not in time, which are given up."""
-        if tasks := [*(task for _, task in self._open.values()), *self._asking]:
-            _, late = await asyncio.wait(tasks, timeout=timeout_s)
-            for task in late:
-                task.cancel()
-            return len(late)
-        return 0
+        """Wait until everything is written; return how many calls were not in time, which are given up."""
+        tasks = [*(task for _, task in self._open.values()), *self._asking.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout_s)
+        left = len(self)
+        for task in [*(task for _, task in self._open.values()), *self._asking.values()]:
+            task.cancel()
+        return left
 
     def _forget(self, call_sid: str, task: "asyncio.Task[bool]") -> None:
         found = self._open.get(call_sid)

@@ -168,6 +168,21 @@ async def test_closing_does_not_wait_longer_for_an_answer_of_the_record() -> Non
 
 
 @virtual
+async def test_a_call_that_waits_counts_once_while_its_end_is_written() -> None:
+    store = AwayStore(*[StoreUnavailable("away")] * 50)
+    await store.open_call(NewCall(SID, "AC" + "1" * 32, "+15550100001", "+15550199999"))
+    keeper = RecordKeeper(store)
+    ending = keeper.end_waiting(SID, "Twilio: completed")
+    again = keeper.end_waiting(SID, "Twilio: completed")
+    await asyncio.sleep(1.0)
+
+    counted, late = len(keeper), await keeper.close(2.0)
+    await asyncio.wait({ending})
+
+    assert (again is ending, counted, late, len(keeper)) == (True, 1, 1, 0)
+
+
+@virtual
 async def test_closing_waits_and_then_gives_up() -> None:
     store = AwayStore(*(StoreUnavailable("away") for _ in range(1000)))
     await claimed(store)

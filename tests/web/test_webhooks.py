@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from archer_bridge.models import CallEnd, CallState, Outcome
+from archer_bridge.errors import StoreUnavailable
+from archer_bridge.models import CallEnd, CallRow, CallState, Outcome
 from tests.support.twilio import CALL_SID, post, signature, voice_form
 from tests.support.virtual import virtual
 from tests.support.world import PUBLIC, STRANGER, World, world
@@ -222,6 +223,31 @@ async def test_a_call_that_never_streamed_ends_by_its_status(tmp_path: Path) -> 
         assert before.state is CallState.CREATED
         assert after is not None
         assert after.outcome is Outcome.NO_STREAM
+
+
+@virtual
+async def test_a_last_status_that_comes_while_the_record_is_away_is_kept_and_ends_the_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path) as here:
+        await post(here, INCOMING, voice_form())
+        read, tries = here.store.get_call, iter(range(3))
+
+        async def away(call_sid: str) -> CallRow | None:
+            if next(tries, None) is not None:
+                raise StoreUnavailable("the connection was cut")
+            return await read(call_sid)
+
+        monkeypatch.setattr(here.store, "get_call", away)
+        answer = await post(here, STATUS, voice_form(CallStatus="completed"))
+        row = await read(CALL_SID)
+        await here.store.flush()
+        kinds = [event.kind for event in await here.store.events(CALL_SID)]
+
+        assert answer.status_code == 200
+        assert row is not None
+        assert row.outcome is Outcome.NO_STREAM
+        assert "twilio_status" in kinds
 
 
 @virtual

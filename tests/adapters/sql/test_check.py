@@ -5,12 +5,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from archer_bridge.adapters.sql import open_store
 from archer_bridge.adapters.sql.address import parse_address
-from archer_bridge.adapters.sql.connections import open_committer
+from archer_bridge.adapters.sql.connections import Reader, open_committer
 from archer_bridge.adapters.sql.seed import DEMO_CUSTOMERS
+from archer_bridge.adapters.sql.statements import see_one_state
 from archer_bridge.errors import StoreError
 from archer_bridge.models import CallState, Outcome, ToolStatus
 from tests.adapters.sql.conftest import Database, OpenStore
@@ -105,3 +106,22 @@ async def test_a_reader_cannot_write(open_one: OpenStore) -> None:
         await reader.open_call(new_call())
     with pytest.raises(StoreError, match=r"readonly database|read-only transaction"):
         await reader._parts.reader.read(lambda connection: connection.execute(text("DELETE FROM calls")))
+
+
+@pytest.mark.parametrize("is_asked_for", [True, False])
+async def test_who_asks_for_one_state_sees_none_of_what_is_written_meanwhile(
+    database: Database, is_asked_for: bool
+) -> None:
+    def count(connection: Connection) -> int:
+        return int(connection.execute(text("SELECT count(*) FROM calls")).scalar_one())
+
+    reader = Reader(parse_address(database.url))
+    async with await open_store(database.url) as store, reader._engine.connect() as connection:
+        if is_asked_for:
+            await connection.run_sync(see_one_state)
+        before = await connection.run_sync(count)
+        await store.open_call(new_call())
+        after = await connection.run_sync(count)
+    await reader.close()
+
+    assert after - before == (0 if is_asked_for else 1)
