@@ -189,21 +189,29 @@ async def drive(
     measure_s: float,
     edge: Callable[[], Awaitable[None]],
     payload: Callable[[int], str] = noise,
+    begin_within_s: float = 0.0,
 ) -> None:
     """Send every call's frames at their times; `edge` is called when measuring begins and when it has ended.
 
-    `payload` gives the base64 of the frame of a number.
+    `payload` gives the base64 of the frame of a number. Callers begin to speak one after the other within this time: a
+    hundred who begin at once would be a stall that agents who never pause cannot make up for.
     """
     loop = asyncio.get_running_loop()  # its own clock counts milliseconds
     count = round((warm_s + measure_s) / FRAME_S)
     frames, warm = media_frames(STREAM, count, payload), round(warm_s / FRAME_S)
-    schedule = sorted((n * FRAME_S + i * FRAME_S / len(legs), n, i) for n in range(count) for i in range(len(legs)))
+    first = [round(begin_within_s / FRAME_S * i / len(legs)) for i in range(len(legs))]
+    schedule = sorted(
+        (n * FRAME_S + i * FRAME_S / len(legs), n - first[i], i)
+        for i in range(len(legs))
+        for n in range(first[i], count)
+    )
+    before = sum(warm - frames_late for frames_late in first)
     began = perf_counter() + 0.05  # not before all is made: what is late at once comes in a burst
     at, done = 0, loop.create_future()
 
     def tick() -> None:
         nonlocal at
-        now, end = perf_counter(), len(schedule) if legs[0].counting else warm * len(legs)
+        now, end = perf_counter(), len(schedule) if legs[0].counting else before
         while at < end and began + schedule[at][0] <= now:
             after, n, i = schedule[at]
             legs[i].send(frames[n], began + after)

@@ -18,6 +18,14 @@ def wait_ns(pid: int) -> int:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
 
 
+def stolen_s() -> float:
+    """Return for how long, so far, the machine's host kept back cores that wanted to run: `steal` in proc(5).
+
+    All cores together; counted in ticks, a hundredth of a second each mostly.
+    """
+    return int(Path("/proc/stat").read_text().split()[8]) / os.sysconf("SC_CLK_TCK")
+
+
 def rss_kib(pid: int) -> float:
     """Return resident memory."""
     return float(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0])

@@ -12,7 +12,7 @@ from twilio.request_validator import RequestValidator
 
 from archer_bridge.devkit.phone import DEMO_ACCOUNT
 from tests.bench.load import FRAME_BYTES, Leg, Measured, drive, open_leg, start_message
-from tests.bench.processes import cpu_ns, rss_kib, wait_ns
+from tests.bench.processes import cpu_ns, rss_kib, stolen_s, wait_ns
 from tests.bench.variants import NO_TLS, PUBLIC, Variant
 
 SOCKET = "wss://bridge.example.test/ws/cartesia"
@@ -31,7 +31,7 @@ class Segment:
 
     `load` is the share of a core, `late` how late the generator was (99th percentile, ms), `audio` the share of the
     callers' audio that came back while they spoke, `waited` the share of time that the bridge, or the engine if
-    that is more, was ready to run and had no core.
+    that is more, was ready to run and had no core, `stolen` what the machine's host kept back, as a share of a core.
     """
 
     us: float
@@ -43,6 +43,7 @@ class Segment:
     waited: float
     lost: str = ""
     rejected: str = ""
+    stolen: float = 0.0
 
 
 def lost_audio(measured: Measured, audio: float, *, is_frame_for_frame: bool) -> str:
@@ -116,18 +117,18 @@ async def drive_segment(
     measured = Measured(calls=calls)
     legs = await open_calls(variant, calls, lambda: Leg(measured))
     await ready(variant)
-    pid, edges = variant.process.pid, list[tuple[float, int, int, int, int]]()
+    pid, edges = variant.process.pid, list[tuple[float, int, int, int, float, int]]()
 
     async def edge() -> None:
         now, waits = time.perf_counter(), (wait_ns(pid), wait_ns(variant.engine_pid))
-        edges.append((now, cpu_ns(pid), *waits, measured.audio_bytes))
+        edges.append((now, cpu_ns(pid), *waits, stolen_s(), measured.audio_bytes))
 
-    await drive(legs, warm_s=warm_s, measure_s=measure_s, edge=edge)
+    await drive(legs, warm_s=warm_s, measure_s=measure_s, edge=edge, begin_within_s=warm_s / 2)
     if not variant.rss_call:  # later on there are earlier calls, too, which wait minutes for Twilio's last word
         variant.rss_call.append((rss_kib(pid) - variant.rss_warm) / calls)
     for leg in legs:
         leg.transport.abort()
-    took, used, bridge_wait, engine_wait, _ = (after - before for before, after in zip(*edges, strict=True))
+    took, used, bridge_wait, engine_wait, stolen, _ = (after - before for before, after in zip(*edges, strict=True))
     load, waited = used / 1e9 / took, max(bridge_wait, engine_wait) / 1e9 / took
     late = measured.percentile(measured.lateness, 0.99)
     audio = edges[1][-1] / (measured.sent * FRAME_BYTES)
@@ -137,7 +138,7 @@ async def drive_segment(
     )
     lost = lost_audio(measured, audio, is_frame_for_frame=variant.is_frame_for_frame)
     rejected = why_rejected(lost, late=late, load=load, late_s=late_s, busy=busy)
-    return Segment(used / 1000 / measured.sent, p50, p99, load, late, audio, waited, lost, rejected)
+    return Segment(used / 1000 / measured.sent, p50, p99, load, late, audio, waited, lost, rejected, stolen / took)
 
 
 async def warm_up(variant: Variant) -> None:

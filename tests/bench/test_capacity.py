@@ -14,6 +14,7 @@ from tests.bench.variants import NAIVE, PASS, PCM_16000
 GOOD, SLOW = segment(), segment(p99=31.0)
 LOST, FULL = segment(lost="9 of 10 frames came back"), segment(p99=90.0, load=0.99, late=9.0)
 LATE, CROWDED = segment(p99=31.0, late=8.0), segment(p99=31.0, waited=0.4)
+ROBBED = segment(p99=31.0, stolen=0.05)
 
 
 def row(calls: int, *, is_bound: bool = False) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def climb(**values: Any) -> Climb:
         pytest.param([GOOD, SLOW], None, id="they differ"),
         pytest.param([GOOD, SLOW, GOOD], True, id="two of three"),
         pytest.param([SLOW, GOOD, FULL], False, id="two of three are bad"),
-        pytest.param([LATE, CROWDED, LATE], None, id="none counts"),
+        pytest.param([LATE, CROWDED, ROBBED, LATE], None, id="none counts"),
         pytest.param([LATE, GOOD, CROWDED, GOOD], True, id="two count"),
     ],
 )
@@ -48,6 +49,8 @@ def test_two_of_three_segments_decide(results: list[Segment], expected: bool | N
     [
         pytest.param(LATE, "the generator was 8.0 ms late", id="late"),
         pytest.param(CROWDED, "the bridge or the engine waited for a core 40.0% of the time", id="crowded"),
+        pytest.param(ROBBED, "the machine's host kept back 5% of a core", id="steal"),
+        pytest.param(segment(stolen=0.05), "", id="held although the host kept cores back"),
         pytest.param(FULL, "", id="a full core is the bridge's own"),
         pytest.param(SLOW, "", id="slow"),
         pytest.param(segment(late=8.0), "", id="held although the generator was late"),
