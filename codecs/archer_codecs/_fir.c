@@ -5,7 +5,7 @@
    % up. Coefficients are integers over 2**24, so every partial sum is exact in a double and neither the order of
    summation nor a fused multiply-add can change a bit (polyphase.py).
 
-   Written against the stable ABI of Python 3.11: one binary for all later versions. */
+   Keeps to the stable ABI of Python 3.11, which no later version takes away. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -13,9 +13,9 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The widest vectors the processor has, chosen when the module is loaded. */
+/* The widest vectors the processor has, chosen when the module is loaded; an "arch=" would mean that very processor. */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-#define WIDE __attribute__((target_clones("arch=haswell", "default")))
+#define WIDE __attribute__((target_clones("fma", "default")))
 #else
 #define WIDE
 #endif

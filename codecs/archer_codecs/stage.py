@@ -4,7 +4,7 @@ The law of every stage and chain: chunking must not matter. `feed(a) + feed(b) +
 `feed(a + b) + flush()` bit for bit, for any split, a split inside a sample too.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -16,7 +16,8 @@ from archer_codecs.formats import Format
 class Stage(Protocol):
     """Turns bytes of one format into bytes of another; streaming, stateful, no I/O.
 
-    It may also have `live`: a function that does what `feed` does before `flush`, with less in between.
+    It may also have `live`, a function that does what `feed` does before `flush`, with less in between, and gives whole
+    frames of samples only; and `whole`, which does the same and takes whole frames only.
     """
 
     @property
@@ -77,13 +78,13 @@ class Family(Protocol):
 class SampleMap:
     """A stage that converts each frame of samples on its own; its only state is a split frame."""
 
-    __slots__ = ("_closed", "_convert", "_frame", "_rest", "live", "name", "sink", "source")
+    __slots__ = ("_closed", "_frame", "_rest", "live", "name", "sink", "source", "whole")
 
     def __init__(self, name: str, source: Format, sink: Format, convert: Callable[[bytes], bytes]) -> None:
         self.name = name
         self.source = source
         self.sink = sink
-        self._convert = convert
+        self.whole = convert
         self._frame = source.frame_bytes
         self._rest = b""
         self._closed = False
@@ -101,7 +102,7 @@ class SampleMap:
         if odd:
             self._rest = data[-odd:]
             data = data[:-odd]
-        return self._convert(data)
+        return self.whole(data)
 
     def flush(self) -> bytes:
         """End the stream. Nothing was held back but perhaps a split frame, which is dropped."""
@@ -113,14 +114,14 @@ class SampleMap:
 class Chain:
     """Stages one behind the other; the empty chain hands back the very object it is given."""
 
-    __slots__ = ("_closed", "_feeds", "sink", "source", "stages")
+    __slots__ = ("_closed", "live", "sink", "source", "stages")
 
     def __init__(self, stages: Sequence[Stage], source: Format, sink: Format) -> None:
         self.stages = tuple(stages)
         self.source = source
         self.sink = sink
-        # Nothing follows a flush here, so a stage need not look whether it is closed.
-        self._feeds = tuple(getattr(stage, "live", stage.feed) for stage in self.stages)
+        self.live = tuple(_live(self.stages))
+        """What `feed` calls, one after the other; for whoever does that himself, and not after `flush`."""
         self._closed = False
 
     def feed(self, data: bytes) -> bytes:
@@ -131,7 +132,7 @@ class Chain:
         """
         if self._closed:
             raise StageClosedError(str(self), len(data))
-        for feed in self._feeds:
+        for feed in self.live:
             data = feed(data)
         return data
 
@@ -147,3 +148,13 @@ class Chain:
     def __str__(self) -> str:
         names = ", ".join(stage.name for stage in self.stages) or "passthrough"
         return f"the chain {self.source} -> {self.sink} ({names})"
+
+
+def _live(stages: Iterable[Stage]) -> Iterator[Callable[[bytes], bytes]]:
+    """Give each stage's shortest way; nothing follows a flush in a chain, so none need look whether it is closed."""
+    comes_whole = False
+    for stage in stages:
+        live = getattr(stage, "live", None)
+        whole = getattr(stage, "whole", None) if comes_whole else None
+        yield whole or live or stage.feed
+        comes_whole = live is not None

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archer_codecs import PCM16_8K, Format, gain_stage
+from archer_codecs import MULAW_8K, PCM16_8K, PCM16_16K, Chain, Format, gain_stage, plan
+from archer_codecs.resample import is_compiled
 from archer_codecs.samples import float_decode_stage, float_encode_stage, mono_stage, stereo_stage
 
 REAL = Format("pcm_f32le", 8000)
@@ -99,3 +100,39 @@ def test_a_senseless_gain_is_refused(db: float) -> None:
 def test_gain_needs_pcm16() -> None:
     with pytest.raises(ValueError, match="gain works on pcm_s16le, not on pcm_f32le/8000/1"):
         gain_stage(REAL, 1.0)
+
+
+class Dripping:
+    """A stage as a plugin may be: it keeps the law, and gives split samples."""
+
+    name = "dripping"
+    source = sink = PCM16_8K
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        data = self._held + data
+        given, self._held = data[: len(data) // 3], data[len(data) // 3 :]
+        return given
+
+    def flush(self) -> bytes:
+        return self._held
+
+
+@given(st.lists(st.binary(max_size=7)))
+def test_samples_that_a_stage_before_it_split_are_put_together(chunks: list[bytes]) -> None:
+    chain = Chain([Dripping(), float_encode_stage(REAL), float_decode_stage(REAL)], PCM16_8K, PCM16_8K)
+    out = b"".join(chain.feed(chunk) for chunk in chunks) + chain.flush()
+    given = b"".join(chunks)
+
+    assert out == given[: len(given) // 2 * 2]
+
+
+def test_behind_whole_samples_nothing_looks_for_split_ones() -> None:
+    if not is_compiled():
+        pytest.skip("numpy's resampler has no shorter way to feed it")
+    down = plan(PCM16_16K, MULAW_8K).build()
+
+    assert down.live[1:] == tuple(stage.whole for stage in down.stages[1:])  # type: ignore[attr-defined]
+    assert len(down.live) > 1
