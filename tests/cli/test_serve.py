@@ -1,6 +1,5 @@
 """`archer serve`'s own options; what the running process does is in tests/adapters/test_server.py."""
 
-import gc
 import json
 import os
 import subprocess
@@ -11,7 +10,7 @@ import pytest
 import typer
 
 from archer_bridge.adapters.sql import upgrade
-from archer_bridge.cli.serve import checked_settings, keep_startup, reloaded_app
+from archer_bridge.cli.serve import checked_settings, reloaded_app
 from tests.support.serve_process import environment, free_port, serve_process
 
 
@@ -63,19 +62,6 @@ def test_settings_are_checked_for_serving(monkeypatch: pytest.MonkeyPatch, capsy
 @pytest.mark.usefixtures("_demo")
 def test_the_reloader_gets_a_fresh_app() -> None:
     assert {"/healthz", "/ws/cartesia"} <= {getattr(route, "path", "") for route in reloaded_app().routes}
-
-
-def test_the_garbage_collector_does_not_look_through_what_was_there_at_the_start() -> None:
-    before = [object(), []]
-    keep_startup()
-    try:
-        after: list[object] = []
-        watched = {id(one) for one in gc.get_objects()}
-    finally:
-        gc.unfreeze()
-
-    assert id(before) not in watched
-    assert id(after) in watched
 
 
 NOT_FOR_SERVING = ("aiohttp", "alembic", "rich", "sqlalchemy.ext.asyncio", "sqlalchemy.orm", "twilio.rest")
