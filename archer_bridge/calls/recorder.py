@@ -10,14 +10,15 @@ audio that was held up, a cut, a correction) is given out again with its place, 
 import math
 from collections.abc import Callable
 
-from archer_bridge.calls.playout import BYTES_PER_S, Playout
-from archer_bridge.protocols.twilio_media import Audio
+from archer_bridge.calls.core_ports import CALLER, Note, Piece
+from archer_bridge.calls.playout import BYTES_PER_S
 
 SILENCE = b"\xff"
 KEPT_S = 5.0
 """How late caller audio may come and still find its place; also the farthest that a timestamp may jump ahead."""
 FRAME = 160
 """Timestamps jitter: closer than a frame to the sample count means the next sample, and a hole is whole frames."""
+CLOSE = FRAME / 2
 WINDOW = 500
 """Frames over which the fastest arrival tells where the sample count lies on our clock: 10 s."""
 
@@ -31,10 +32,12 @@ Write = Callable[[int, bytes], None]
 class Recorder:
     """One call's recording as a `Tap`. Sample indices count from the first audio of either side, at 8000 Hz."""
 
-    def __init__(self, playout: Playout, write: Write, close: Callable[[], None]) -> None:
+    def __init__(self, write: Write, close: Callable[[], None]) -> None:
         self.samples = 0
         """Sample pairs given out so far."""
-        self._playout = playout
+        self._noted: list[Piece] = []
+        self.note: Note = self._noted.append
+        """Takes a piece of either side, to be placed when the next ones are given out, or cut."""
         self._write = write
         self._close = close
         self._base = 0
@@ -57,42 +60,57 @@ class Recorder:
     @property
     def kept_bytes(self) -> int:
         """Audio held here; bounded, however long the call."""
-        return len(self._left) + len(self._right)
+        return len(self._left) + len(self._right) + sum(len(audio) for _, _, audio, _ in self._noted)
 
     # ---- the tap ---------------------------------------------------------------------------------------------
 
-    def caller(self, audio: Audio, now: float) -> None:
-        """Place caller audio by its timestamp."""
-        began = now - len(audio.data) / BYTES_PER_S - self._playout.trip_s
-        if self._zero is None:
-            self._zero = began
-        if self._first_ms is None:
-            self._first_ms = audio.timestamp_ms
-            self._first_index = self._next_left = max(0, round((began - self._zero) * BYTES_PER_S))
-        index = self._first_index + (audio.timestamp_ms - self._first_ms) * 8
-        if index - self._next_left > FRAME / 2:
-            hole = round((index - self._next_left) / FRAME) * FRAME
-            farthest = (now - self._zero + KEPT_S) * BYTES_PER_S
-            if self._next_left + hole < farthest:
-                self._next_left += hole
-        self._place(self._left, self._next_left, audio.data)
-        self._next_left += len(audio.data)
-        self._follow_clock(began - (self._next_left - len(audio.data)) / BYTES_PER_S)
+    def _absorb(self) -> None:
+        """Place what was noted. Frames that follow each other, as nearly all do, are placed as one run."""
+        left, right, ledger = bytearray(), bytearray(), 0
+        for side, place, audio, at in self._noted:
+            if self._zero is None:
+                self._zero = at
+            if side == CALLER:
+                if self._first_ms is None or self._first_index + (place - self._first_ms) * 8 - self._next_left > CLOSE:
+                    self._place(self._left, self._next_left, left)
+                    self._seek(place, at, len(audio))
+                left += audio
+                self._next_left += len(audio)
+                self._follow_clock(at - (self._next_left - len(audio)) / BYTES_PER_S)
+            else:
+                index = math.floor((at - self._zero) * BYTES_PER_S + HAIR)
+                if index - self._next_right >= FRAME or place != ledger + len(right):
+                    self._place_agent(ledger, right)
+                    ledger = place
+                    if index - self._next_right >= FRAME:
+                        self._next_right = index
+                right += audio
+                self._next_right += len(audio)
+        self._place(self._left, self._next_left, left)
+        self._place_agent(ledger, right)
+        self._noted.clear()
 
-    def agent(self, start: int, audio: bytes) -> None:
-        """Place agent audio where it plays; audio that follows without a pause follows without a seam."""
-        plays_at = self._playout.plays_at(start)
-        if self._zero is None:
-            self._zero = plays_at
-        index = max(0, _sample(plays_at - self._zero))
-        if index - self._next_right < FRAME:
-            index = self._next_right
-        self._next_right = index + len(audio)
-        self._pieces.append((start, index, len(audio)))
-        self._place(self._right, index, audio)
+    def _seek(self, timestamp_ms: int, began: float, length: int) -> None:
+        """Find the place of caller audio that does not follow what is there."""
+        assert self._zero is not None
+        if self._first_ms is None:
+            self._first_ms = timestamp_ms
+            self._first_index = self._next_left = max(0, round((began - self._zero) * BYTES_PER_S))
+        index = self._first_index + (timestamp_ms - self._first_ms) * 8
+        hole = round((index - self._next_left) / FRAME) * FRAME
+        farthest = (began + length / BYTES_PER_S - self._zero + KEPT_S) * BYTES_PER_S
+        if self._next_left + hole < farthest:
+            self._next_left += hole
+
+    def _place_agent(self, start: int, run: bytearray) -> None:
+        """Place agent audio, from this ledger position on, where it plays."""
+        if run:
+            self._pieces.append((start, self._next_right - len(run), len(run)))
+            self._place(self._right, self._next_right, run)
 
     def cut(self, position: int, now: float) -> None:
         """Take out agent audio from this ledger position on: it was flushed."""
+        self._absorb()
         kept = []
         for start, index, length in self._pieces:
             heard = max(0, min(length, position - start))
@@ -107,11 +125,13 @@ class Recorder:
 
     def advance(self, now: float) -> None:
         """Give out everything up to this moment; call it a few times a second."""
+        self._absorb()
         if self._zero is not None:
             self._give_out(_sample(now - self._zero))
 
     def finish(self, now: float) -> None:
         """Give out the rest, up to this moment: agent audio that would have played later was not heard."""
+        self._absorb()
         if self._zero is not None:
             self._give_out(max(self._next_left, _sample(now - self._zero)))
         self._close()
@@ -138,23 +158,27 @@ class Recorder:
     def _follow_clock(self, zero: float) -> None:
         """Find the clock time of sample 0: the earliest of a window, which clocks that drift cannot make stale."""
         assert self._zero is not None
-        self._window_zero = min(self._window_zero, zero)
-        self._zero = min(self._zero, zero)
+        if zero < self._window_zero:
+            self._window_zero = zero
+            if zero < self._zero:
+                self._zero = zero
         self._window_left -= 1
         if self._window_left == 0:
             self._zero, self._window_zero, self._window_left = self._window_zero, float("inf"), WINDOW
 
-    def _place(self, side: bytearray, index: int, audio: bytes) -> None:
-        offset = index - self._base
+    def _place(self, side: bytearray, end: int, run: bytearray) -> None:
+        """Put a run so that it ends before this index; the run is empty then, for the next one."""
+        index, offset = end - len(run), end - len(run) - self._base
         if offset < 0:
-            audio, offset = audio[-offset:], 0
-        if not audio:
+            del run[:-offset]
+            offset = 0
+        if not run:
             return
         if len(side) < offset:
             side.extend(SILENCE * (offset - len(side)))
-        side[offset : offset + len(audio)] = audio
-        if index < self._changed:
-            self._changed = index
+        side[offset : offset + len(run)] = run
+        self._changed = min(self._changed, index)
+        run.clear()
 
     def _erase(self, start: int, end: int) -> None:
         first, last = max(0, start - self._base), min(len(self._right), end - self._base)

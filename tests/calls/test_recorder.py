@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archer_bridge.calls.core_ports import AGENT, CALLER
 from archer_bridge.calls.playout import Playout
 from archer_bridge.calls.recorder import FRAME, KEPT_S, Recorder
 from archer_bridge.devkit.phone.playback import Playback
 from archer_bridge.devkit.phone.tape import SILENCE, Tape
-from archer_bridge.protocols.twilio_media import Audio
 
 RATE = 8000
 
@@ -47,7 +47,7 @@ class Studio:
         self.sheet = Sheet()
         self.playout = Playout()
         self.playout.echo(self.playout.mark(0.0), 0.0)
-        self.recorder = Recorder(self.playout, self.sheet.write, self.sheet.close)
+        self.recorder = Recorder(self.sheet.write, self.sheet.close)
         self.heard = Tape()
         self.phone = Playback(self.heard)
         self.dry_at = -RATE
@@ -55,7 +55,11 @@ class Studio:
     def caller(self, number: int, at: int, *, jitter_ms: int = 0, byte: int | None = None) -> None:
         """Frame `number` arrives at sample `at`."""
         data = frame(number) if byte is None else bytes([byte]) * FRAME
-        self.recorder.caller(Audio(data, b"", 100 + 20 * number + jitter_ms, 0), at / RATE)
+        self.note(data, 100 + 20 * number + jitter_ms, at)
+
+    def note(self, data: bytes, timestamp_ms: int, at: int) -> None:
+        """Caller audio with this timestamp arrives at sample `at`."""
+        self.recorder.note((CALLER, timestamp_ms, data, (at - len(data)) / RATE))
 
     def agent(self, audio: bytes, at: int) -> None:
         """Agent audio arrives; not so soon after the last of it has played that nobody would hear the hole."""
@@ -66,7 +70,7 @@ class Studio:
         start = self.playout.accepted
         self.playout.accept(len(audio), at / RATE)
         self.playout.send(len(audio), at / RATE)
-        self.recorder.agent(start, audio)
+        self.recorder.note((AGENT, start, audio, self.playout.plays_at(start)))
         self.phone.media(at, audio)
 
     def barge_in(self, at: int) -> None:
@@ -200,7 +204,8 @@ def test_agent_audio_that_would_have_played_later_is_not_in_it() -> None:
 def test_a_timestamp_from_far_ahead_costs_no_memory() -> None:
     studio = Studio()
     studio.caller(0, FRAME)
-    studio.recorder.caller(Audio(frame(1), b"", 1_000_000_000, 0), 2 * FRAME / RATE)
+    studio.note(frame(1), 1_000_000_000, 2 * FRAME)
+    studio.recorder.advance(2 * FRAME / RATE)
 
     assert studio.recorder.kept_bytes == 2 * FRAME
 
@@ -209,12 +214,12 @@ def two_hours(studio: Studio) -> Iterable[tuple[int, int]]:
     """Run 7200 s: the caller speaks all the time, the agent 5 s of every 10; yield what is kept, twice a second."""
     for number in range(7200 * 50):
         now = (number + 1) * FRAME
-        studio.recorder.caller(Audio(PATTERN[number % 250], b"", 100 + 20 * number, 0), now / RATE)
+        studio.note(PATTERN[number % 250], 100 + 20 * number, now)
         if number % 500 == 0:
             start = studio.playout.accepted
             studio.playout.accept(5 * RATE, now / RATE)
             studio.playout.send(5 * RATE, now / RATE)
-            studio.recorder.agent(start, SPEECH)
+            studio.recorder.note((AGENT, start, SPEECH, studio.playout.plays_at(start)))
         if number % 25 == 24:
             studio.recorder.advance(now / RATE)
             yield now, studio.recorder.kept_bytes
@@ -242,7 +247,7 @@ def test_two_hours_keep_no_more_memory_than_a_minute_and_do_not_drift() -> None:
         wrong += int((pairs[1::2] != right[at_right : at_right + count]).sum())
         given_out = sample + count
 
-    studio.recorder = Recorder(studio.playout, check, studio.sheet.close)
+    studio.recorder = Recorder(check, studio.sheet.close)
     kept = list(two_hours(studio))
     most_in_a_minute = max(size for now, size in kept if now <= 60 * RATE)
 

@@ -9,9 +9,8 @@ import time
 from pathlib import Path
 
 from archer_bridge.adapters.wav_file import WavFile
-from archer_bridge.calls.playout import Playout
+from archer_bridge.calls.core_ports import CALLER
 from archer_bridge.calls.recorder import Recorder
-from archer_bridge.protocols.twilio_media import Audio
 
 SPEED = 10
 """How much faster than real time."""
@@ -20,12 +19,12 @@ SPEED = 10
 def record(path: Path, encoding: str) -> None:
     """Print how long the call is, in seconds, after every frame."""
     file = WavFile(path, "mulaw" if encoding == "mulaw" else "pcm16")
-    recorder = Recorder(Playout(), file.write, file.close)
+    recorder = Recorder(file.write, file.close)
     began = time.monotonic()
     for number in itertools.count():
         time.sleep(max(0.0, began + number / 50 / SPEED - time.monotonic()))
         now = (number + 1) / 50
-        recorder.caller(Audio(bytes([number % 256]) * 160, b"", 20 * number, 0), now)
+        recorder.note((CALLER, 20 * number, bytes([number % 256]) * 160, number / 50))
         if number % 25 == 24:
             recorder.advance(now)
         print(now, flush=True)
