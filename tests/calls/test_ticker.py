@@ -2,7 +2,7 @@
 
 import asyncio
 
-from archer_bridge.calls.ticker import Ticker
+from archer_bridge.calls.ticker import Rota, Ticker
 from archer_bridge.devkit.virtual_time import VirtualTimeLoop
 from tests.support.virtual import virtual
 
@@ -79,3 +79,37 @@ async def test_one_listener_may_remove_another_during_a_beat() -> None:
     ticker.remove("first")
 
     assert beats == []
+
+
+@virtual
+async def test_a_rota_spreads_its_listeners_over_the_interval() -> None:
+    rota, beats = Rota(0.1, turns=5), list[tuple[int, float]]()
+    for number in range(7):
+        rota.add(number, lambda now, number=number: beats.append((number, round(now, 6))), told)  # type: ignore[misc]
+    await asyncio.sleep(0.3)
+    for number in range(7):
+        rota.remove(number)
+    await asyncio.sleep(1)
+    times = {number: [now for who, now in beats if who == number] for number in range(7)}
+
+    assert times[0] == times[5] == [0.1, 0.2, 0.3]
+    assert times[1] == times[6] == [0.02, 0.12, 0.22]
+    assert [times[number][0] for number in range(5)] == [0.1, 0.02, 0.04, 0.06, 0.08]
+
+
+@virtual
+async def test_a_rota_gives_the_emptiest_turn_and_keeps_its_rhythm() -> None:
+    rota, beats = Rota(0.1, turns=2), list[float]()
+    rota.add("first", lambda _: None, told)
+    rota.add("second", lambda _: None, told)
+    rota.add("second", beats.append, told)
+    await asyncio.sleep(0.13)
+    rota.remove("second")
+    rota.remove("second")
+    await asyncio.sleep(0.01)
+    rota.add("third", lambda now: beats.append(round(now, 6)), told)
+    await asyncio.sleep(0.2)
+    rota.remove("first")
+    rota.remove("third")
+
+    assert beats == [0.15, 0.25]
