@@ -20,6 +20,7 @@ KERNELS = (
     "codecs/archer_codecs/_fir",
     "codecs/archer_codecs/_g711",
     "archer_bridge/adapters/_frames",
+    "archer_bridge/calls/_lanes",
     "archer_bridge/protocols/_scan",
 )
 FLAGS = ("-O3", "-fPIC", "-fno-math-errno", "-Wno-psabi", "-DPy_LIMITED_API=0x030B0000")

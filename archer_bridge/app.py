@@ -23,7 +23,6 @@ from archer_bridge.adapters.vitals import Pulse, Vitals
 from archer_bridge.adapters.wav_file import WavFile
 from archer_bridge.calls.breaker import Breaker, BreakerState
 from archer_bridge.calls.limits import CallLimits
-from archer_bridge.calls.playout import Playout
 from archer_bridge.calls.record_keeper import RecordKeeper
 from archer_bridge.calls.recorder import Recorder
 from archer_bridge.calls.registry import LiveCalls
@@ -186,14 +185,14 @@ def _agent(
     recording, cartesia = settings.recording, settings.cartesia
     resume = ResumeLimits(within_s=cartesia.resume_within_s, at_most=cartesia.resume_at_most)
 
-    def make_recorder(row: CallRow, playout: Playout) -> Recorder:
+    def make_recorder(row: CallRow) -> Recorder:
         loop = asyncio.get_running_loop()
 
         def failed(error: str) -> None:  # in the writing thread
             soon(loop, store.note, row.call_sid, "recording_failed", {"error": error})
 
         file = WavFile(new_path(recording.folder, row.call_sid), recording.encoding, failed)
-        return Recorder(playout, file.write, file.close)
+        return Recorder(file.write, file.close)
 
     return ArcherCallAgent(
         persona=Persona(**settings.agent.model_dump()),

@@ -43,7 +43,7 @@ class ShownSocket:
         self._socket = socket
         self._show = show
 
-    def write(self, message: bytes, *, droppable: bool = False) -> None:
+    def write(self, message: bytes, droppable: bool = False) -> None:
         """Show it, then send it."""
         self._show("out", cut(message))
         self._socket.write(message, droppable=droppable)

@@ -72,7 +72,7 @@ __all__ = [
 class TextSocket(Protocol):
     """A WebSocket that carries text messages, seen by the synchronous core."""
 
-    def write(self, message: bytes, *, droppable: bool = False) -> None:
+    def write(self, message: bytes, droppable: bool = False) -> None:
         """Send one complete UTF-8 text message; never blocks and never raises for a lost peer.
 
         A peer that does not read makes messages wait, up to a bound; then the oldest `droppable` ones are dropped.

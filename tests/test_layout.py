@@ -26,6 +26,7 @@ UNTESTED = {
     "archer_bridge/models.py": "values, no behaviour",
     "archer_bridge/calls/core_ports.py": "protocols, no behaviour",
     "archer_bridge/calls/numbers.py": "tests/calls/test_session.py reads every number in the record",
+    "archer_bridge/calls/speech.py": "half of the core: tests/calls/test_core.py",
     "archer_bridge/calls/watch.py": "tests/calls/test_session.py runs it",
     **{
         f"archer_bridge/calls/tool_{part}.py": "a part of the tool runner: tests/calls/test_tool_runner.py and its kin"

@@ -453,7 +453,7 @@ class Plain:
         self.written: list[tuple[bytes, bool]] = []
         self.closes: list[tuple[int, str]] = []
 
-    def write(self, message: bytes, *, droppable: bool = False) -> None:
+    def write(self, message: bytes, droppable: bool = False) -> None:
         self.written.append((message, droppable))
 
     async def pump(self, on_message: Any) -> Closed:

@@ -1,6 +1,6 @@
 /* Whole WebSocket text frames in and out, compiled: what frames.py does, byte for byte.
 
-   Written against the stable ABI of Python 3.11: one binary for all later versions. */
+   Keeps to the stable ABI of Python 3.11, which no later version takes away. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <structmember.h>
 
-#define VERSION 1 /* of what Reader and Framer take; frames.py leaves another one alone */
+#define VERSION 3 /* of what Reader and Framer take; frames.py leaves another one alone */
 #define FINAL_TEXT 0x81
 #define MASKED 0x80
 #define KEY_SIZE 4
@@ -49,7 +49,7 @@ static int is_text(const char *bytes, Py_ssize_t size)
 
 typedef struct {
     PyObject_HEAD
-    PyObject *sink, *broken;
+    PyObject *sink, *broken, *rest;
     Py_ssize_t limit;
     int masked;
 } Reader;
@@ -59,7 +59,7 @@ typedef struct {
 static PyObject *cut_out(const Reader *self, const char *frame, Py_ssize_t size, Py_ssize_t *end)
 {
     static const char no_key[KEY_SIZE];
-    Py_ssize_t length = (unsigned char)frame[1] ^ (self->masked ? MASKED : 0); /* 127 and more: 8 bytes, or wrongly masked */
+    Py_ssize_t length = (unsigned char)frame[1] ^ (self->masked ? MASKED : 0); /* 127 and more: 8 bytes, or not as agreed */
     Py_ssize_t start = 2 + (self->masked ? KEY_SIZE : 0);
     if (length >= 126) {
         if (length != 126 || size < 4)
@@ -98,12 +98,10 @@ static int tell_broken(const Reader *self)
     return result == NULL ? -1 : 0;
 }
 
-static PyObject *reader_read(Reader *self, PyObject *data)
+/* Give the messages at the start of `bytes` to the sink; return how many bytes that took, -1 with an error. */
+static Py_ssize_t take_messages(const Reader *self, const char *bytes, Py_ssize_t size)
 {
-    char *bytes;
-    Py_ssize_t size, taken = 0, end;
-    if (PyBytes_AsStringAndSize(data, &bytes, &size) < 0)
-        return NULL;
+    Py_ssize_t taken = 0, end;
     while (taken + 2 <= size && (unsigned char)bytes[taken] == FINAL_TEXT) {
         PyObject *message = cut_out(self, bytes + taken, size - taken, &end);
         if (message == NULL)
@@ -113,27 +111,47 @@ static PyObject *reader_read(Reader *self, PyObject *data)
         Py_DECREF(message);
         if (result == NULL) {
             if (tell_broken(self) < 0)
-                return NULL;
+                return -1;
             break;
         }
         Py_DECREF(result);
     }
-    return PyErr_Occurred() ? NULL : PyLong_FromSsize_t(taken);
+    return PyErr_Occurred() ? -1 : taken;
+}
+
+static PyObject *reader_received(Reader *self, PyObject *data)
+{
+    char *bytes;
+    Py_ssize_t size;
+    if (PyBytes_AsStringAndSize(data, &bytes, &size) < 0)
+        return NULL;
+    Py_ssize_t taken = take_messages(self, bytes, size);
+    if (taken < 0)
+        return NULL;
+    if (taken == size)
+        Py_RETURN_NONE;
+    PyObject *left = PyBytes_FromStringAndSize(bytes + taken, size - taken);
+    if (left == NULL)
+        return NULL;
+    PyObject *result = PyObject_CallFunctionObjArgs(self->rest, left, NULL);
+    Py_DECREF(left);
+    return result;
 }
 
 static PyObject *reader_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    static char *names[] = {"", "", "masked", "limit", NULL};
-    PyObject *sink, *broken;
+    static char *names[] = {"", "", "", "masked", "limit", NULL};
+    PyObject *sink, *broken, *rest;
     int masked;
     Py_ssize_t limit;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OO$pn:Reader", names, &sink, &broken, &masked, &limit))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOO$pn:Reader", names, &sink, &broken, &rest, &masked, &limit))
         return NULL;
     Reader *self = (Reader *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
     if (self == NULL)
         return NULL;
     self->sink = Py_NewRef(sink);
     self->broken = Py_NewRef(broken);
+    self->rest = Py_NewRef(rest);
     self->masked = masked;
     self->limit = limit;
     return (PyObject *)self;
@@ -144,6 +162,7 @@ static int reader_traverse(Reader *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE((PyObject *)self));
     Py_VISIT(self->sink);
     Py_VISIT(self->broken);
+    Py_VISIT(self->rest);
     return 0;
 }
 
@@ -151,6 +170,7 @@ static int reader_clear(Reader *self)
 {
     Py_CLEAR(self->sink);
     Py_CLEAR(self->broken);
+    Py_CLEAR(self->rest);
     return 0;
 }
 
@@ -234,13 +254,13 @@ static PyObject *make_frame(Framer *self, PyObject *message)
 static PyObject *framer_write(Framer *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     Py_ssize_t named = names == NULL ? 0 : PyTuple_Size(names);
-    if (count != 1 || named > 1 ||
+    if (count < 1 || count + named > 2 ||
         (named == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, 0), "droppable") != 0)) {
-        PyErr_SetString(PyExc_TypeError, "write(message, *, droppable=False)");
+        PyErr_SetString(PyExc_TypeError, "write(message, droppable=False)");
         return NULL;
     }
     if (!self->is_open)
-        return PyObject_CallFunctionObjArgs(self->wait, args[0], named ? args[1] : Py_False, NULL);
+        return PyObject_CallFunctionObjArgs(self->wait, args[0], count + named == 2 ? args[1] : Py_False, NULL);
     PyObject *frame = make_frame(self, args[0]);
     if (frame == NULL)
         return NULL;
@@ -297,12 +317,12 @@ static void dealloc(PyObject *self)
 }
 
 static PyMethodDef reader_methods[] = {
-    {"read", (PyCFunction)reader_read, METH_O, "Give the messages to the sink; return the bytes that they took."},
+    {"received", (PyCFunction)reader_received, METH_O, "Give the messages to the sink, and what is left to `rest`."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot reader_slots[] = {
-    {Py_tp_doc, "Reader(sink, broken, *, masked, limit): see frames.FrameReader."},
+    {Py_tp_doc, "Reader(sink, broken, rest, *, masked, limit): see frames.FrameReader."},
     {Py_tp_new, reader_new},
     {Py_tp_dealloc, dealloc},
     {Py_tp_traverse, reader_traverse},

@@ -41,7 +41,7 @@ class AsgiSocket:
         text = message.get("text")
         return str(text) if text is not None else bytes(message.get("bytes") or b"")
 
-    def write(self, message: bytes, *, droppable: bool = False) -> None:
+    def write(self, message: bytes, droppable: bool = False) -> None:
         """Queue one message."""
         self._opened_outbox().put(message, droppable=droppable)
 

@@ -86,7 +86,7 @@ class ClientSocket:
         self._outbox = Outbox(self._send, self._give_up, name="cartesia writer")
         self._reading: asyncio.Timeout | None = None
 
-    def write(self, message: bytes, *, droppable: bool = False) -> None:
+    def write(self, message: bytes, droppable: bool = False) -> None:
         """Queue one message."""
         self._outbox.put(message, droppable=droppable)
 

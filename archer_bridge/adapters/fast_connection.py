@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 from websockets.client import ClientProtocol
@@ -37,8 +37,8 @@ class FastConnection(asyncio.Protocol):
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._sink: Sink | None = None
         self._reader: Reader | None = None
-        self._read: Callable[[bytes], int] | None = None
-        """The reader's, while there is a sink and the library's parser is between two messages."""
+        self._is_reading = False
+        """Whether the reader has the transport's data: there is a sink, and the library is between two messages."""
         self._pending: deque[str | bytes] = deque()
         self._parts: list[bytes] = []
         self._is_text = False
@@ -81,7 +81,7 @@ class FastConnection(asyncio.Protocol):
         self._forget_sink()
         if sink is None:
             return
-        self._sink, self._reader = sink, make_reader(sink, self._broken, masked=False, limit=LARGEST)
+        self._sink, self._reader = sink, make_reader(sink, self._broken, self._rest, masked=False, limit=LARGEST)
         while self._pending and self._sink is not None:
             self._deliver(self._pending.popleft())
         if not self.transport.is_closing():
@@ -89,22 +89,30 @@ class FastConnection(asyncio.Protocol):
         self._look_again()
 
     def _look_again(self) -> None:
-        self._read = self._reader.read if self._reader is not None and at_frame_boundary(self.conn) else None
+        """Let the transport give its data to the reader itself while it may, and to `data_received` else."""
+        reader = self._reader if at_frame_boundary(self.conn) else None
+        if self._is_reading == (reader is not None):
+            return
+        self._is_reading = reader is not None
+        if reader is not None:
+            self.data_received = reader.received  # type: ignore[method-assign, assignment]
+        else:
+            del self.data_received
+        self.transport.set_protocol(self)  # it keeps the method it knows
 
     def _forget_sink(self) -> None:
-        self._sink = self._reader = self._read = None
+        self._sink = self._reader = None
+        self._look_again()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Read whole text frames; leave everything else, from its frame boundary on, to the library."""
-        if (read := self._read) is not None:
-            taken = read(data)
-            if taken == len(data):
-                return
-            data = data[taken:]
+        """Read while the reader does not, or what it leaves: both are the library's."""
+        self._rest(data)
+
+    def _rest(self, data: bytes) -> None:
         self.conn.receive_data(data)
         self._take_events()
         self._look_again()

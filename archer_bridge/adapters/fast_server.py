@@ -81,8 +81,8 @@ class FastProtocol(WebSocketsSansIOProtocol):
         self._owner: Owner | None = None
         self._limit = min(LARGEST, self.config.ws_max_size)
         self._reader: Reader | None = None
-        self._read: Callable[[bytes], int] | None = None
-        """The reader's, while there is a sink and the stock parser is between two messages."""
+        self._is_reading = False
+        """Whether the reader has the transport's data: there is a sink, and the stock parser is at a message's end."""
 
     def handle_connect(self, event: Request) -> None:
         """Offer the extension to the application, whose task has not begun yet."""
@@ -106,7 +106,7 @@ class FastProtocol(WebSocketsSansIOProtocol):
         self._owner = owner
         if sink is None:
             return
-        self._sink, self._reader = sink, make_reader(sink, self._broken, masked=True, limit=self._limit)
+        self._sink, self._reader = sink, make_reader(sink, self._broken, self._rest, masked=True, limit=self._limit)
         endings = []
         while not self.queue.empty():
             event = self.queue.get_nowait()
@@ -123,10 +123,20 @@ class FastProtocol(WebSocketsSansIOProtocol):
         self._look_again()
 
     def _look_again(self) -> None:
-        self._read = self._reader.read if self._reader is not None and at_frame_boundary(self.conn) else None
+        """Let the transport give its data to the reader itself while it may, and to `data_received` else."""
+        reader = self._reader if at_frame_boundary(self.conn) else None
+        if self._is_reading == (reader is not None):
+            return
+        self._is_reading = reader is not None
+        if reader is not None:
+            self.data_received = reader.received  # type: ignore[method-assign, assignment]
+        else:
+            del self.data_received
+        self.transport.set_protocol(self)  # it keeps the method it knows
 
     def _forget_sink(self) -> None:
-        self._sink = self._reader = self._read = None
+        self._sink = self._reader = None
+        self._look_again()
 
     def _does_not_read(self) -> None:
         if self._owner is not None:
@@ -149,12 +159,10 @@ class FastProtocol(WebSocketsSansIOProtocol):
     # ---- reading ---------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Read whole text frames; leave everything else, from its frame boundary on, to uvicorn."""
-        if (read := self._read) is not None:
-            taken = read(data)
-            if taken == len(data):
-                return
-            data = data[taken:]
+        """Read while the reader does not, or what it leaves: both are uvicorn's."""
+        self._rest(data)
+
+    def _rest(self, data: bytes) -> None:
         super().data_received(data)
         self._look_again()
         self._mind_the_end()

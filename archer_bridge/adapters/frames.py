@@ -21,25 +21,26 @@ FINAL_TEXT: Final = 0x81
 """First byte of a complete text frame: FIN, no extension bit, opcode 1."""
 LARGEST: Final = 65535
 """Bytes of a message on the fast path; longer ones are rare, and their length has another form."""
-KERNEL_VERSION: Final = 1
+KERNEL_VERSION: Final = 3
 """A kernel compiled from another source is left alone."""
 
 Sink = Callable[[str | bytes], None]
 Broken = Callable[[BaseException], None]
+Rest = Callable[[bytes], None]
 NewKeys = Callable[[int], bytes]
 
 
 class Reader(TypingProtocol):
     """A `FrameReader`, compiled or not."""
 
-    def read(self, data: bytes, /) -> int:
-        """See `FrameReader.read`."""
+    def received(self, data: bytes, /) -> None:
+        """See `FrameReader.received`."""
 
 
 class Write(TypingProtocol):
     """`ports.TextSocket.write`, as a function."""
 
-    def __call__(self, message: bytes, /, *, droppable: bool = False) -> None:
+    def __call__(self, message: bytes, droppable: bool = False) -> None:
         """Send one message."""
 
 
@@ -58,26 +59,29 @@ _KEY_POOL = 512
 class FrameReader:
     """Gives the payloads of whole text frames to a sink."""
 
-    def __init__(self, sink: Sink, broken: Broken, /, *, masked: bool, limit: int) -> None:
+    def __init__(self, sink: Sink, broken: Broken, rest: Rest, /, *, masked: bool, limit: int) -> None:
         """Prepare for one sink.
 
         Args:
             sink: gets each message, as bytes that are UTF-8.
             broken: gets the exception that the sink raised.
+            rest: gets what is not for us: it begins at a frame boundary, and is something else, or what follows the
+                message at which the sink broke.
             masked: frames come from a client.
             limit: bytes of the longest message.
         """
         self._sink = sink
         self._broken = broken
+        self._rest = rest
         self._masked = masked
         self._limit = limit
 
-    def read(self, data: bytes, /) -> int:
-        """Give the message of each whole text frame at the start of `data` to the sink.
+    def received(self, data: bytes, /) -> None:
+        """Give the message of each whole text frame at the start of `data` to the sink, and what is left to `rest`."""
+        if (taken := self._take(data)) < len(data):
+            self._rest(data[taken:])
 
-        Returns how many bytes that took: `data[taken:]` begins at a frame boundary, and is empty, something else, or
-        what follows the message at which the sink broke.
-        """
+    def _take(self, data: bytes) -> int:
         mask_bit, key_size = (0x80, 4) if self._masked else (0, 0)
         taken, size = 0, len(data)
         while taken + 2 <= size and data[taken] == FINAL_TEXT:
@@ -123,7 +127,7 @@ class Framer:
         self._keys = b""
         self._keys_used = 0
 
-    def write(self, message: bytes, /, *, droppable: bool = False) -> None:
+    def write(self, message: bytes, droppable: bool = False) -> None:
         """Send one message, or let it wait."""
         if not self.is_open:
             self._wait(message, droppable)

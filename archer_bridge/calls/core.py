@@ -8,9 +8,10 @@ return: no task, future, queue, lock or log per frame. What needs time (tools, t
 from collections import Counter
 from collections.abc import Callable
 
-from archer_bridge.calls.core_ports import CoreListener, Tap
+from archer_bridge.calls.core_ports import CALLER, CoreListener, Tap
 from archer_bridge.calls.downlink import Downlink
-from archer_bridge.calls.playout import BYTES_PER_MS, Cut, Playout
+from archer_bridge.calls.playout import BYTES_PER_S, Playout
+from archer_bridge.calls.speech import Speech, watched
 from archer_bridge.calls.transcript import AGENT, Transcript
 from archer_bridge.calls.uplink import Uplink
 from archer_bridge.ports import (
@@ -33,16 +34,16 @@ from archer_bridge.protocols.twilio_media import (
     Audio,
     Connected,
     Dtmf,
+    Event,
     Mark,
     MediaStream,
     Start,
+    State,
     Stop,
     Unknown,
 )
-from archer_codecs import MULAW_8K, Chain, FormatGuard, Plan
+from archer_codecs import MULAW_8K, FormatGuard, Plan
 
-STALE_AFTER_CLEAR_S = 2.0
-"""After a barge-in, audio is dropped until the engine begins a new agent turn, or for this long at most."""
 TALK = frozenset({EngineAudio, EngineClear, TurnText, TurnStarted, TurnEnded})
 """What an engine says to the caller, or about it."""
 
@@ -67,39 +68,49 @@ class CallCore:
     ) -> None:
         self.bad_frames: Counter[str] = Counter()
         self.ignored_events = 0
-        self.stale_frames = 0
-        self.barge_ins = 0
         self.digits = 0
-        self.engine_messages = 0
-        self.last_caller_at = clock()
-        self.last_agent_audio_at: float | None = None
-        self.owed_since: float | None = None
-        """Since when the agent owes words: it is ready, or ended a caller's turn, and gave no audio since."""
         self._stream = stream
         self._engine = engine
-        self._downlink = downlink
         self._playout = playout
         self._uplink = uplink
-        self._plan = down_plan
-        self._chain: Chain = down_plan.build()
-        self._untouched = down_plan.is_passthrough
         self._transcript = transcript
         self._listener = listener
         self._clock = clock
         self._limit = bad_frames_in_a_row
         self._bad_in_a_row = 0
         self._tap = tap
-        self._stale_until: float | None = None
-        self._filler_end = 0
-        self._finished = False
-        self._caller_guard: FormatGuard | None = FormatGuard(MULAW_8K)
-        self._engine_guard: FormatGuard | None = FormatGuard(down_plan.source)
+        self._caller_at = clock()
+        self._engine_messages = 0
+        self._guard: FormatGuard | None = FormatGuard(MULAW_8K)
+        self._lane = uplink.lane(engine, playout.out, clock, None if tap is None else tap.note)
+        take = self._lane.take if self._lane is not None else None
+        self.caller_sink: Callable[[str | bytes], None] = stream.sink(take, self.on_caller)
+        """Takes each message of Twilio's: a lane where there is one, and `on_caller` whatever that leaves."""
+        self.speech = Speech(
+            downlink=downlink, playout=playout, uplink=uplink, plan=down_plan, transcript=transcript,
+            listener=listener, clock=clock, on_event=self.on_engine, tap=tap,
+        )  # fmt: skip
+        self.engine_sink = self.speech.sink
+        """Takes each event of the engine's, likewise."""
+
+    @property
+    def last_caller_at(self) -> float:
+        """When Twilio last sent anything."""
+        return max(self._caller_at, self._uplink.way.last_at)
+
+    @property
+    def engine_messages(self) -> int:
+        """How many events the engine has sent."""
+        return self._engine_messages + self.speech.pieces_taken
 
     # ---- from the caller -------------------------------------------------------------------------------------
 
     def on_caller(self, message: str | bytes) -> None:
         """Take one message of Twilio's."""
-        now = self.last_caller_at = self._clock()
+        now = self._caller_at = self._clock()
+        lane = self._lane
+        if lane is not None:
+            lane.is_open = False
         try:
             event = self._stream.receive(message)
         except BadFrame as error:
@@ -107,12 +118,21 @@ class CallCore:
             return
         self._bad_in_a_row = 0
         if type(event) is Audio:
-            if self._caller_guard is not None:
-                self._caller_guard = self._watched("caller", self._caller_guard, event.data)
-            self._uplink.caller(event, self._engine, now)
-            if self._tap is not None:
-                self._tap.caller(event, now)
-            return
+            self._caller_audio(event, now)
+        else:
+            self._caller_event(event, now)
+        if lane is not None:
+            lane.is_open = self._guard is None and self._stream.state is State.STREAMING
+
+    def _caller_audio(self, audio: Audio, now: float) -> None:
+        if self._guard is not None:
+            self._guard = watched("caller", self._guard, audio.data, self._listener)
+        self._uplink.caller(audio, self._engine, now)
+        if self._tap is not None:
+            began = now - len(audio.data) / BYTES_PER_S - self._playout.trip_s
+            self._tap.note((CALLER, audio.timestamp_ms, audio.data, began))
+
+    def _caller_event(self, event: Event, now: float) -> None:
         match event:
             case Mark():
                 if self._playout.echo(event.mark.name, now):
@@ -127,13 +147,6 @@ class CallCore:
                 self.ignored_events += 1
             case Start() | Connected():
                 self._bad(BadFrame("out_of_order", "a second start"))
-
-    def _watched(self, side: str, guard: FormatGuard, data: bytes) -> FormatGuard | None:
-        """Look at the first 200 ms of one side; after that there is no guard any more."""
-        evidence = guard.feed(data)
-        if evidence is not None:
-            self._listener.wrong_format(side, str(evidence))
-        return None if guard.is_done else guard
 
     def _bad(self, error: BadFrame) -> None:
         self.bad_frames[error.reason] += 1
@@ -151,39 +164,36 @@ class CallCore:
     def on_engine(self, event: EngineEvent) -> None:
         """Take one event of the engine's."""
         now = self._clock()
-        self.engine_messages += 1
-        if self._finished and type(event) in TALK:
+        speech = self.speech
+        self._engine_messages += 1
+        speech.close_lane()
+        if speech.is_finished and type(event) in TALK:
             return
         if type(event) is EngineAudio:
-            if (self._stale_until is not None or self._engine_guard is not None) and not self._admits(event, now):
-                return
-            audio, text = (event.data, event.text) if self._untouched else (self._chain.feed(event.data), None)
-            if audio:
-                self.last_agent_audio_at, self.owed_since = now, None
-                if self._filler_end > self._playout.acknowledged:
-                    self._stop_filler(now)
-                start = self._playout.accepted
-                self._downlink.play(audio, text, now)
-                if self._tap is not None or not self._transcript.in_run:
-                    self._book(start, audio, now)
-            return
+            speech.audio(event, now)
+        else:
+            self._engine_event(event, now)
+            speech.open_lane()
+
+    def _engine_event(self, event: EngineEvent, now: float) -> None:
         match event:
             case EngineClear():
-                self._barge_in(now)
+                self.speech.barge_in(now)
             case TurnText():
                 self._transcript.agent_text(event.turn, event.text, now)
             case TurnStarted():
-                self._turn_started(event, now)
+                if event.role == AGENT:
+                    self.speech.turn_started()
+                self._transcript.turn_started(event.turn, event.role, now)
             case TurnEnded():
                 self._turn_ended(event, now)
             case ToolCalled():
                 self._listener.tool_called(event)
             case EngineReady():
-                self.owed_since = now
+                self.speech.owed_since = now
                 self._listener.engine_ready(event.session_id)
             case EngineLost():
-                self.engine_gone()
-                self._stale_until = self.owed_since = None
+                self.speech.lost(now)
                 self._transcript.engine_lost(now)
                 self._listener.engine_lost(event.reason)
             case EngineDigit():
@@ -193,101 +203,17 @@ class CallCore:
             case EngineIgnored():
                 self.ignored_events += 1
 
-    def _admits(self, event: EngineAudio, now: float) -> bool:
-        """Whether agent audio is of a turn that may still be heard; the first of a call is looked at more closely."""
-        if self._stale_until is not None:
-            if now < self._stale_until:
-                self.stale_frames += 1
-                return False
-            self._stale_until = None
-        if self._engine_guard is not None:
-            self._engine_guard = self._watched("engine", self._engine_guard, event.data)
-        return True
-
-    def _book(self, start: int, audio: bytes, now: float) -> None:
-        """Say whose the audio at `start` is, and let the tap have it."""
-        if not self._transcript.in_run:
-            heard_from = self._playout.starts_at(start, now)
-            caller_until = self._uplink.voice_ended_at
-            self._transcript.agent_audio(start, now=now, heard_from=heard_from, caller_until=caller_until)
-        if self._tap is not None:
-            self._tap.agent(start, audio)
-
-    def play_filler(self, audio: bytes, now: float) -> None:
-        """Play something that is no turn of the agent's; the agent's next audio takes its place."""
-        self._transcript.end_run()
-        start = self._playout.accepted
-        self._downlink.play(audio, None, now)
-        self._filler_end = start + len(audio)
-        if self._tap is not None:
-            self._tap.agent(start, audio)
-
-    def _stop_filler(self, now: float) -> None:
-        self._filler_end = 0
-        if self._playout.position(now) < self._playout.accepted and (cut := self._playout.clear(now)) is not None:
-            self._take_back(cut, now)
-
-    def _take_back(self, cut: Cut, now: float) -> None:
-        """Put a new generation into effect: what waits is forgotten, `clear` is written."""
-        self._filler_end = 0
-        self._downlink.clear()
-        if self._tap is not None:
-            self._tap.cut(cut.position, now)
-
-    def _barge_in(self, now: float) -> None:
-        """New generation, then no more of the old turn, then fresh filters, then `clear`: in this order."""
-        cut = self._playout.clear(now)
-        if cut is not None or self._transcript.agent_turn_open:
-            self._stale_until = now + STALE_AFTER_CLEAR_S
-        self._chain = self._plan.build()
-        if cut is None:
-            return
-        self._take_back(cut, now)
-        self._transcript.cleared()
-        self._transcript.settle(now)
-        if cut.flushed or cut.dropped:
-            self.barge_ins += 1
-            self._listener.barged_in((cut.flushed + cut.dropped) / BYTES_PER_MS)
-
-    def finish(self, now: float) -> None:
-        """The call has its outcome: what is not heard by now is taken back, and nothing follows; so the record is true.
-
-        The line stays open until the record is written, which may take seconds, and the engine may go on talking.
-        """
-        self._finished = True
-        if (cut := self._playout.clear(now)) is not None:
-            self._take_back(cut, now)
-            self._transcript.cleared()
-
-    def engine_gone(self) -> None:
-        """Nothing follows: give out what the filters hold, mark the end."""
-        now = self._clock()
-        self._flush_chain(now)
-        self._downlink.finish_turn(now)
-
-    def _turn_started(self, event: TurnStarted, now: float) -> None:
-        if event.role == AGENT:
-            self._stale_until = None
-        self._transcript.turn_started(event.turn, event.role, now)
-
     def _turn_ended(self, event: TurnEnded, now: float) -> None:
         if event.role == AGENT:
-            self._flush_chain(now)
-            self._downlink.finish_turn(now)
+            self.speech.turn_ended(now)
         else:
-            self.owed_since = now
+            self.speech.owed_since = now
         self._transcript.turn_ended(event.turn, event.role, event.text, event.interrupted, now)
         self._transcript.settle(now)
 
-    def _flush_chain(self, now: float) -> None:
-        """Give out the filters' last milliseconds: nothing follows them for now."""
-        if not self._untouched:
-            tail = self._chain.flush()
-            self._chain = self._plan.build()
-            if tail:
-                start = self._playout.accepted
-                self._downlink.play(tail, None, now)
-                self._book(start, tail, now)
+    def engine_gone(self) -> None:
+        """No event follows."""
+        self.speech.turn_ended(self._clock())
 
     # ---- beats -----------------------------------------------------------------------------------------------
 

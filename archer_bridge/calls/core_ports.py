@@ -1,19 +1,24 @@
 """Who listens to a call's core: a recording to its audio, the session to everything that is not audio."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from archer_bridge.ports import EngineFault, ToolCalled
-from archer_bridge.protocols.twilio_media import Audio
+
+CALLER: Final = 0
+AGENT: Final = 1
+Piece = tuple[int, int, bytes, float]
+"""Audio of one side: `CALLER`, the timestamp (ms) of Twilio's stream, mu-law, when its first sample was on the line; or
+`AGENT`, the ledger position it was accepted at, mu-law, when its first sample plays, at the earliest."""
+Note = Callable[[Piece], None]
 
 
 class Tap(Protocol):
     """Listens to both sides' audio, for a recording."""
 
-    def caller(self, audio: Audio, now: float) -> None:
-        """Caller audio arrived."""
-
-    def agent(self, start: int, audio: bytes) -> None:
-        """Agent audio was accepted at ledger position `start`."""
+    @property
+    def note(self) -> Note:
+        """What takes each piece; must return at once, for it is called with every frame."""
 
     def cut(self, position: int, now: float) -> None:
         """Agent audio from `position` on was flushed."""

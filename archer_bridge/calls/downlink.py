@@ -8,10 +8,10 @@ Nothing here blocks, logs or makes a task.
 
 from collections.abc import Callable
 
-import pybase64
-
-from archer_bridge.calls.playout import BYTES_PER_MS, Playout
-from archer_bridge.ports import TextSocket
+from archer_bridge.calls.core_ports import AGENT, Note
+from archer_bridge.calls.lanes import EngineLane, make_engine_lane
+from archer_bridge.calls.playout import BYTES_PER_MS, BYTES_PER_S, HAIR, MOMENT, Playout
+from archer_bridge.ports import EngineAudio, EngineEvent, TextSocket
 from archer_bridge.protocols.twilio_media import MediaStream
 
 SMALLEST_SEND = 20 * BYTES_PER_MS
@@ -38,16 +38,43 @@ class Downlink:
         want_pump: Callable[[bool], None],
     ) -> None:
         """`want_pump` is told when `pump` has something to do, and when it has not any more."""
-        self.messages = 0
         self._want_pump = want_pump
         self._is_pumped = False
         self._stream = stream
         self._write = caller.write
+        self._send = stream.sender(caller.write)
         self._playout = playout
         self._lead = lead_ms * BYTES_PER_MS
         self._mark_every = mark_every_ms * BYTES_PER_MS
         self._waiting = bytearray()
-        self._sent_at = float("-inf")
+        self._out = playout.out
+
+    def lane(
+        self,
+        *,
+        otherwise: Callable[[EngineEvent], None],
+        play: Callable[[bytes, bytes | None, float], None],
+        clock: Callable[[], float],
+        note: Note | None,
+    ) -> EngineLane | None:
+        """Return what sends on audio that fits into the lead; None: it was not compiled.
+
+        Args:
+            otherwise: gets every other event of the engine's, and all while the lane is closed.
+            play: gets audio that has gone through the chain but does not fit, its base64 form or None, the time.
+            clock: seconds.
+            note: gets each piece; see `Tap`.
+        """
+        rules = (AGENT, self._lead, self._mark_every, SMALLEST_SEND, PAUSE_S, HAIR, MOMENT, BYTES_PER_S)
+        restart = self._playout.restart_if_dry
+        return make_engine_lane(
+            self._out, EngineAudio, otherwise, play, clock, self._send, self._mark, restart, note, rules
+        )
+
+    @property
+    def messages(self) -> int:
+        """Media messages sent."""
+        return self._out.messages
 
     @property
     def waiting(self) -> bool:
@@ -63,12 +90,12 @@ class Downlink:
         if not self._waiting and len(audio) >= SMALLEST_SEND:
             unmarked = self._playout.pass_on(len(audio), self._lead, now)
             if unmarked >= 0:
-                self._write(self._stream.media(text if text is not None else pybase64.b64encode(audio)))
-                self.messages += 1
-                if unmarked >= self._mark_every or now - self._sent_at >= PAUSE_S:
+                self._send(audio, text)
+                self._out.messages += 1
+                if unmarked >= self._mark_every or now - self._out.sent_at >= PAUSE_S:
                     # The first piece's mark proves early when the turn really began to sound.
                     self._mark(now)
-                self._sent_at = now
+                self._out.sent_at = now
                 return
         self._playout.accept(len(audio), now)
         self._waiting += audio
@@ -90,7 +117,7 @@ class Downlink:
         if self._waiting:
             return
         if self._playout.unmarked:
-            if now - self._sent_at >= PAUSE_S:
+            if now - self._out.sent_at >= PAUSE_S:
                 self._mark(now)
         elif self._playout.unproved_s(now) >= LOST_AFTER_S:
             self._mark(now)
@@ -102,12 +129,12 @@ class Downlink:
         if n_bytes < min(SMALLEST_SEND, len(self._waiting)) or n_bytes < smallest:
             return
         unmarked = self._playout.send(n_bytes, now)
-        self._write(self._stream.media(pybase64.b64encode(self._waiting[:n_bytes])))
+        self._send(bytes(self._waiting[:n_bytes]), None)
         del self._waiting[:n_bytes]
-        self.messages += 1
-        if unmarked >= self._mark_every or now - self._sent_at >= PAUSE_S:
+        self._out.messages += 1
+        if unmarked >= self._mark_every or now - self._out.sent_at >= PAUSE_S:
             self._mark(now)
-        self._sent_at = now
+        self._out.sent_at = now
 
     def finish_turn(self, now: float) -> None:
         """Nothing follows for now: send a last small piece, and mark the end."""

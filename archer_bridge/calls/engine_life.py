@@ -71,7 +71,7 @@ class EngineLife:
         """Run the engine to its end, and say what that means for the call."""
         self._log.info("connecting_to_cartesia")
         try:
-            closed = await self._engine.run(self._line.core.on_engine, self)
+            closed = await self._engine.run(self._line.core.engine_sink, self)
         except EngineError as error:
             self.is_ready.clear()
             if not self._ending.is_given:

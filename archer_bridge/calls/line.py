@@ -5,7 +5,7 @@ from typing import Any
 
 from archer_bridge.calls.core import CallCore
 from archer_bridge.calls.core_ports import CoreListener
-from archer_bridge.calls.downlink import Downlink
+from archer_bridge.calls.downlink import PAUSE_S, Downlink
 from archer_bridge.calls.farewell import Farewell
 from archer_bridge.calls.limits import CallLimits
 from archer_bridge.calls.numbers import call_numbers
@@ -13,7 +13,7 @@ from archer_bridge.calls.playout import Playout
 from archer_bridge.calls.recorder import Recorder
 from archer_bridge.calls.silence import Moment
 from archer_bridge.calls.transcript import Transcript
-from archer_bridge.calls.uplink import Uplink
+from archer_bridge.calls.uplink import FILL_AFTER_S, Uplink
 from archer_bridge.models import Turn
 from archer_bridge.ports import Engine, TextSocket
 from archer_bridge.protocols.twilio_media import MediaStream
@@ -38,7 +38,7 @@ class Line:
         listener: CoreListener,
         on_turn: Callable[[Turn], None],
         want_pump: Callable[[bool], None],
-        make_recorder: Callable[[Playout], Recorder] | None,
+        make_recorder: Callable[[], Recorder] | None,
     ) -> None:
         theirs = Format.parse(engine.format_name)
         up, down = plan(MULAW_8K, theirs), plan(theirs, MULAW_8K)
@@ -57,7 +57,7 @@ class Line:
             want_pump=want_pump,
         )
         self.uplink = Uplink(up.build())
-        self._recorder = make_recorder(self.playout) if make_recorder is not None else None
+        self._recorder = make_recorder() if make_recorder is not None else None
         self._checks = 0
         self.core = CallCore(
             stream=stream,
@@ -74,9 +74,11 @@ class Line:
         )
 
     def check(self, now: float) -> None:
-        """Do what is due ten times a second."""
-        self.core.fill_caller_gap(now)
-        self.downlink.mind_marks(now)
+        """Do what is due ten times a second; while audio flows that is nearly nothing."""
+        if now - self.uplink.way.last_at >= FILL_AFTER_S:
+            self.core.fill_caller_gap(now)
+        if now - self.playout.out.sent_at >= PAUSE_S:
+            self.downlink.mind_marks(now)
         self.transcript.settle(now)
         self._checks += 1
         if self._recorder is not None and self._checks % RECORD_EVERY == 0:
@@ -94,10 +96,10 @@ class Line:
             is_ready=is_ready,
             is_lost=is_lost,
             is_sounding=self.is_sounding(now),
-            agent_audio_at=core.last_agent_audio_at,
+            agent_audio_at=core.speech.last_audio_at,
             agent_turn_open=self.transcript.agent_turn_open,
             caller_turn_open=self.transcript.caller_turn_open,
-            owed_since=core.owed_since,
+            owed_since=core.speech.owed_since,
             engine_messages=core.engine_messages,
             voice_ended_at=self.uplink.voice_ended_at,
             tools_running=tools_running,
@@ -110,12 +112,12 @@ class Line:
             turn_open=self.transcript.agent_turn_open,
             playing=self.is_sounding(now),
             proved=not self.playout.has_unheard,
-            last_audio_at=self.core.last_agent_audio_at,
+            last_audio_at=self.core.speech.last_audio_at,
         )
 
     def finish(self, now: float, *, tool_ms: list[float], fillers: int) -> Mapping[str, Any]:
         """Settle every turn and the recording at this instant; return the call's numbers."""
-        self.core.finish(now)
+        self.core.speech.finish(now)
         self.transcript.settle(now, final=True)
         if self._recorder is not None:
             self._recorder.finish(now)

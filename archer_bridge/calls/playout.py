@@ -26,13 +26,15 @@ https://www.twilio.com/docs/voice/media-streams/websocket-messages
 from collections import deque
 from dataclasses import dataclass
 
+from archer_bridge.calls.lanes import make_outflow
+
 BYTES_PER_S = 8000
 BYTES_PER_MS = 8
 LONGEST_TRIP_S = 0.25
 """Assumed until the first echo has come, where assuming less could count more than was heard."""
-_HAIR = 0.01
+HAIR = 0.01
 """Bytes: what floating point may lose of a whole number of them."""
-_MOMENT = _HAIR / BYTES_PER_S
+MOMENT = HAIR / BYTES_PER_S
 
 
 @dataclass(slots=True)
@@ -58,49 +60,61 @@ class Playout:
     """One stream's ledger. All times are seconds of one monotonic clock, all amounts bytes of mu-law."""
 
     def __init__(self) -> None:
+        self.out = make_outflow()
+        """How far everything is; what carries frames past this code keeps it up to date, too."""
         self.generation = 0
-        self.accepted = 0
-        self.sent = 0
-        self.acknowledged = 0
         self.heard_before = 0
         """Bytes heard in all earlier generations."""
         self.marks_sent = 0
         self.marks_played = 0
         self.marks_flushed = 0
         self.marks_unknown = 0
-        self.trip_s = 0.0
-        """One way, half of the fastest round trip; 0 until the first echo."""
         self._round_trip_s: float | None = None
         self._generation_start = 0
         self._runs: list[tuple[int, int]] = []
         self._anchor = (0, 0.0)
-        self._ends = 0.0
-        """When what was sent has been played, by the careful clock."""
-        self._careful_trip_s = LONGEST_TRIP_S
+        self.out.careful_trip_s = LONGEST_TRIP_S
         self._restarts: deque[tuple[int, float]] = deque()
         """Positions before which the buffer ran dry, and when the audio from there on arrived."""
-        self._zero = 0.0
-        """The pacing clock: a position was played no earlier than this plus its own length."""
         self._marks: dict[str, _Mark] = {}
         self._stale: set[str] = set()
-        self._marked = 0
         self._marked_at = 0.0
         self._ended_at: float | None = None
+
+    @property
+    def accepted(self) -> int:
+        """Bytes taken over from the engine."""
+        return self.out.accepted
+
+    @property
+    def sent(self) -> int:
+        """Bytes handed to Twilio's socket."""
+        return self.out.sent
+
+    @property
+    def acknowledged(self) -> int:
+        """Everything before this position is proved heard, or was flushed."""
+        return self.out.acknowledged
+
+    @property
+    def trip_s(self) -> float:
+        """One way, half of the fastest round trip; 0 until the first echo."""
+        return self.out.trip_s
 
     # ---- going out -------------------------------------------------------------------------------------------
 
     def accept(self, n_bytes: int, now: float) -> None:
         """Note audio taken over from the engine."""
-        if self.accepted == self.sent:
-            self._restart_if_dry(now)
-        self.accepted += n_bytes
+        if self.out.accepted == self.out.sent:
+            self.restart_if_dry(now)
+        self.out.accepted += n_bytes
 
     def send(self, n_bytes: int, now: float) -> int:
         """Note that the next `n_bytes` accepted ones were handed to the socket; returns those since the last mark."""
-        self._restart_if_dry(now)
-        self._ends += n_bytes / BYTES_PER_S
-        self.sent += n_bytes
-        return self.sent - self._marked
+        self.restart_if_dry(now)
+        self.out.ends += n_bytes / BYTES_PER_S
+        self.out.sent += n_bytes
+        return self.out.sent - self.out.marked
 
     def pass_on(self, n_bytes: int, lead: int, now: float) -> int:
         """Do what `accept` and `send` do, in one step, when nothing waits and this fits into the lead.
@@ -108,26 +122,26 @@ class Playout:
         Returns the bytes sent since the last mark, or -1 if it does not fit: then nothing was noted. One method, for
         it is nearly every frame's.
         """
-        left = self.sent - self.acknowledged
-        ahead = self.sent - int((now - self._zero) * BYTES_PER_S + _HAIR)
-        if max(0, min(ahead, left)) + n_bytes > lead:
+        out = self.out
+        ahead = out.sent - int((now - out.zero) * BYTES_PER_S + HAIR)
+        if max(0, min(ahead, out.sent - out.acknowledged)) + n_bytes > lead:
             return -1
-        if self._zero + self.sent / BYTES_PER_S < now - _MOMENT or self._ends < now + self._careful_trip_s:
-            self._restart_if_dry(now)
-        self._ends += n_bytes / BYTES_PER_S
-        self.accepted += n_bytes
-        self.sent += n_bytes
-        return self.sent - self._marked
+        if out.zero + out.sent / BYTES_PER_S < now - MOMENT or out.ends < now + out.careful_trip_s - MOMENT:
+            self.restart_if_dry(now)
+        out.ends += n_bytes / BYTES_PER_S
+        out.accepted += n_bytes
+        out.sent += n_bytes
+        return out.sent - out.marked
 
-    def _restart_if_dry(self, now: float) -> None:
+    def restart_if_dry(self, now: float) -> None:
         """Note where the buffer may have nothing left to play when what is sent now arrives, by either clock.
 
         An echo may yet tell which clock was right.
         """
-        played, arrival = self.sent / BYTES_PER_S, now + self._careful_trip_s
-        if self._zero + played >= now - _MOMENT and self._ends >= arrival:
+        played, arrival = self.out.sent / BYTES_PER_S, now + self.out.careful_trip_s
+        if self.out.zero + played >= now - MOMENT and self.out.ends >= arrival - MOMENT:
             return
-        self._zero = max(self._zero, now - played)
+        self.out.zero = max(self.out.zero, now - played)
         while self._restarts:  # those that are over become the anchor, so that few are kept
             head, arrived = self._restarts[0]
             position, since = self._anchor
@@ -136,30 +150,30 @@ class Playout:
                 break
             self._anchor = (head, start)
             self._restarts.popleft()
-        self._restarts.append((self.sent, arrival))
-        self._ends = max(self._ends, arrival)
+        self._restarts.append((self.out.sent, arrival))
+        self.out.ends = max(self.out.ends, arrival)
 
     def mark(self, now: float) -> str:
         """Return the name of a mark placed after everything sent so far."""
         self.marks_sent += 1
         name = f"g{self.generation}:{self.marks_sent}"
-        self._marks[name] = _Mark(self.sent, max(self._zero, now - self.sent / BYTES_PER_S))
-        self._marked = self.sent
+        self._marks[name] = _Mark(self.out.sent, max(self.out.zero, now - self.out.sent / BYTES_PER_S))
+        self.out.marked = self.out.sent
         self._marked_at = now
         return name
 
     @property
     def unmarked(self) -> int:
         """Bytes sent since the last mark."""
-        return self.sent - self._marked
+        return self.out.sent - self.out.marked
 
     def unproved_s(self, now: float) -> float:
         """How long an echo is overdue without which something sent is unproved, or the round trip unknown."""
         if self.unmarked or not self.marks_sent:
             return 0.0
-        if self.acknowledged >= self.sent and self._round_trip_s is not None:
+        if self.out.acknowledged >= self.out.sent and self._round_trip_s is not None:
             return 0.0
-        due = max(self._marked_at, self._zero + self.sent / BYTES_PER_S) + (self._round_trip_s or 0.0)
+        due = max(self._marked_at, self.out.zero + self.out.sent / BYTES_PER_S) + (self._round_trip_s or 0.0)
         return max(0.0, now - due)
 
     # ---- coming back -----------------------------------------------------------------------------------------
@@ -178,7 +192,7 @@ class Playout:
         round_trip = max(0.0, now - mark.basis - mark.position / BYTES_PER_S)
         if self._round_trip_s is None or round_trip < self._round_trip_s:
             self._round_trip_s = round_trip
-            self.trip_s = self._careful_trip_s = round_trip / 2
+            self.out.trip_s = self.out.careful_trip_s = round_trip / 2
         self._prove(mark.position, now)
         return True
 
@@ -189,40 +203,40 @@ class Playout:
             if self._marks[name].position >= position:
                 break
             del self._marks[name]
-        self.acknowledged = max(self.acknowledged, position)
+        self.out.acknowledged = max(self.out.acknowledged, position)
         if position > self._anchor[0]:
             # Playback was exactly here one trip ago. A mark at or before the anchor says nothing new.
-            self._anchor = (position, now - self.trip_s)
+            self._anchor = (position, now - self.out.trip_s)
             while self._restarts and self._restarts[0][0] < position:
                 self._restarts.popleft()
             position, since = self._anchor
             for head, arrived in self._restarts:
                 position, since = head, max(since + (head - position) / BYTES_PER_S, arrived)
-            self._ends = since + (self.sent - position) / BYTES_PER_S
+            self.out.ends = since + (self.out.sent - position) / BYTES_PER_S
 
     def clear(self, now: float) -> Cut | None:
         """Start a new generation; None when every byte is proved heard, so that there is nothing to clear."""
         if not self.has_unheard:
             return None
-        position = self.position(now + self.trip_s)
-        cut = Cut(position, self.sent - position, self.accepted - self.sent)
+        position = self.position(now + self.out.trip_s)
+        cut = Cut(position, self.out.sent - position, self.out.accepted - self.out.sent)
         self._runs.append((self._generation_start, position))
         self.heard_before += position - self._generation_start
         self.generation += 1
         self._stale.update(self._marks)
         self._marks.clear()
-        self.sent = self.accepted
-        self.acknowledged = self._generation_start = self._marked = self.sent
-        self._anchor = (self.sent, now)
-        self._ends = now
+        self.out.sent = self.out.accepted
+        self.out.acknowledged = self._generation_start = self.out.marked = self.out.sent
+        self._anchor = (self.out.sent, now)
+        self.out.ends = now
         self._restarts.clear()
-        self._zero = now - self.sent / BYTES_PER_S
+        self.out.zero = now - self.out.sent / BYTES_PER_S
         return cut
 
     def stop(self, now: float) -> None:
         """The news of the stream's end comes at `now`: nothing was heard since one trip ago."""
         if self._ended_at is None:
-            self._ended_at = now - self._careful_trip_s
+            self._ended_at = now - self.out.careful_trip_s
 
     # ---- the truth -------------------------------------------------------------------------------------------
 
@@ -230,7 +244,7 @@ class Playout:
         """How far playback is: everything of this generation before it was heard."""
         if self._ended_at is not None:
             now = min(now, self._ended_at)
-        return min(self.sent, max(self.acknowledged, self._elapsed(now), self._generation_start))
+        return min(self.out.sent, max(self.out.acknowledged, self._elapsed(now), self._generation_start))
 
     def _elapsed(self, now: float) -> int:
         """The careful clock."""
@@ -238,14 +252,14 @@ class Playout:
         for head, arrived in self._restarts:
             start = max(since + (head - position) / BYTES_PER_S, arrived)
             if now < start:
-                return min(head, position + int((now - since) * BYTES_PER_S + _HAIR))
+                return min(head, position + int((now - since) * BYTES_PER_S + HAIR))
             position, since = head, start
-        return position + int((now - since) * BYTES_PER_S + _HAIR)
+        return position + int((now - since) * BYTES_PER_S + HAIR)
 
     def in_flight(self, now: float) -> int:
         """Bytes that Twilio has still to play when what is sent now arrives, by the pacing clock."""
-        left = self.sent - int((now - self._zero) * BYTES_PER_S + _HAIR)
-        return max(0, min(left, self.sent - self.acknowledged))
+        left = self.out.sent - int((now - self.out.zero) * BYTES_PER_S + HAIR)
+        return max(0, min(left, self.out.sent - self.out.acknowledged))
 
     def heard(self, start: int, end: int, now: float) -> int:
         """Bytes heard of the positions [start, end)."""
@@ -263,7 +277,7 @@ class Playout:
     @property
     def has_unheard(self) -> bool:
         """Whether anything accepted is not proved heard: then a barge-in must clear."""
-        return self.accepted > self.acknowledged
+        return self.out.accepted > self.out.acknowledged
 
     def starts_at(self, position: int, now: float) -> float:
         """When the audio at `position` plays, at the earliest."""
@@ -271,4 +285,4 @@ class Playout:
 
     def plays_at(self, position: int) -> float:
         """When the audio at `position` plays, or played, if nothing is missing before it."""
-        return self._zero + position / BYTES_PER_S + self.trip_s
+        return self.out.zero + position / BYTES_PER_S + self.out.trip_s

@@ -26,7 +26,6 @@ from archer_bridge.calls.engine_life import EngineLife
 from archer_bridge.calls.filler import Filler, FillerAudio
 from archer_bridge.calls.limits import CallLimits
 from archer_bridge.calls.line import Line
-from archer_bridge.calls.playout import Playout
 from archer_bridge.calls.record_keeper import RecordKeeper
 from archer_bridge.calls.recorder import Recorder
 from archer_bridge.calls.ticker import Heartbeats
@@ -39,7 +38,7 @@ from archer_bridge.protocols.twilio_media import MediaStream
 
 log = structlog.get_logger(__name__)
 
-RecorderMaker = Callable[[CallRow, Playout], Recorder]
+RecorderMaker = Callable[[CallRow], Recorder]
 
 
 class CallSession:
@@ -181,7 +180,7 @@ class CallSession:
         await self._engine.close()
 
     async def _run_caller(self) -> None:
-        closed = await self._caller.pump(self.line.core.on_caller)
+        closed = await self._caller.pump(self.line.core.caller_sink)
         self._log.debug("twilio_socket_closed", code=closed.code, reason=closed.reason)
         self.line.core.caller_gone()
         self.ending.stream_closed(closed)

@@ -203,6 +203,8 @@ class Transcript:
 
     def settle(self, now: float, *, final: bool = False) -> None:
         """Write every turn whose fate is known; `final` at the call's end writes all."""
+        if not self._ended and not final:
+            return
         self._catch_up()
         if final and self._open is not None:
             self._end_open(self._words(self._open), interrupted=True)

@@ -69,4 +69,4 @@ class Watch:
             self.log.info("filler", why=remedy.begun)
             self.note("filler", {"why": remedy.begun})
         if remedy.audio is not None:
-            self.line.core.play_filler(remedy.audio, now)
+            self.line.core.speech.play_filler(remedy.audio, now)

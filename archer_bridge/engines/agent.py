@@ -16,8 +16,9 @@ from archer_bridge.log import is_debug
 from archer_bridge.log_raw import ShownSocket
 from archer_bridge.models import ToolFinished
 from archer_bridge.ports import Closed, Dialer, EngineEvent, EngineReady, TextSocket
-from archer_bridge.protocols.cartesia_agent import FORMATS, AgentSession, audio_message
+from archer_bridge.protocols.cartesia_agent import AUDIO_HEAD, AUDIO_TAIL, FORMATS, AgentSession, audio_message
 from archer_bridge.protocols.frames import BadFrame
+from archer_bridge.protocols.scan import AudioSink, Sender
 
 log = structlog.get_logger(__name__)
 
@@ -113,6 +114,11 @@ class AgentEngine:
         self._trouble = ""
         self._patience = asyncio.Timeout(None)
         self._closed = False
+        self._sender = Sender(AUDIO_HEAD, AUDIO_TAIL, self._send_audio, droppable=True)
+        self.send_audio = self._sender.send
+        """Takes caller audio in the session's format, and its base64 form or None; a function, for it is called
+        50 times a second. What comes before the session is ready is kept, briefly."""
+        self._audio: AudioSink | None = None
 
     @property
     def format_name(self) -> str:
@@ -148,18 +154,28 @@ class AgentEngine:
         wait_s = READY_WAIT_S if self._ready_by is None else max(0.0, self._ready_by - now)
         self._trouble = f"accepted, but not ready in {wait_s:.3g} s"
         self._patience = asyncio.timeout(wait_s)
+        assert self._on_event is not None
+        self._audio = AudioSink(self._on_event, self._receive)
+        self._audio.open(not self._is_over)
         try:
             async with self._patience:
-                return await socket.pump(self._receive)
+                return await socket.pump(self._audio.receive)
         except TimeoutError:
             if not self._patience.expired():
                 raise
+            self._look_for_audio(False)
             self._is_over = True
             return Closed(GIVEN_UP, self._trouble)
+
+    def _look_for_audio(self, is_wanted: bool) -> None:
+        """Let audio pass by `_receive`, or see it there."""
+        if self._audio is not None:
+            self._audio.open(is_wanted)
 
     def give_up(self, reason: str) -> None:
         """End `run` soon, without waiting for the peer; it is left to `close` to say so to them."""
         self._is_over = True
+        self._look_for_audio(False)
         self._trouble = reason
         self._patience.reschedule(asyncio.get_running_loop().time())
 
@@ -210,7 +226,9 @@ class AgentEngine:
         except BadFrame as error:
             self._bad_frame(error)
             return
-        self._bad_in_a_row = 0
+        if self._bad_in_a_row:
+            self._bad_in_a_row = 0
+            self._look_for_audio(True)
         if type(event) is EngineReady and not self.is_ready:
             self._became_ready(self._socket)
         self._on_event(event)
@@ -222,16 +240,17 @@ class AgentEngine:
             self._breaker.succeeded()
         for held in self._session.take_held():
             socket.write(held)  # two seconds at most, all at once: not to be taken for a slow peer
+        self._sender.open(socket.write)
 
     def _bad_frame(self, error: BadFrame) -> None:
         self._bad_in_a_row += 1
+        self._look_for_audio(False)  # the next one may end the row
         if self._bad_in_a_row in {1, BAD_FRAMES_IN_A_ROW}:
             log.warning("engine_bad_frame", reason=error.reason, in_a_row=self._bad_in_a_row)
         if self._bad_in_a_row == BAD_FRAMES_IN_A_ROW:
             self.give_up(f"{BAD_FRAMES_IN_A_ROW} unusable messages in a row, last: {error.reason}")
 
-    def send_audio(self, data: bytes, text: bytes | None) -> None:
-        """Hand over caller audio in the session's format; what comes before it is ready is kept, briefly."""
+    def _send_audio(self, data: bytes, text: bytes | None) -> None:
         message = audio_message(text if text is not None else pybase64.b64encode(data))
         if not self.is_ready:
             self._session.hold_back(message, len(data))

@@ -114,7 +114,9 @@ class State(Enum):
     READY = auto()
 
 
-audio_message: Callable[[bytes], bytes] = b'{"type":"audio_input","audio":"%b"}'.__mod__
+AUDIO_HEAD: Final = b'{"type":"audio_input","audio":"'
+AUDIO_TAIL: Final = b'"}'
+audio_message: Callable[[bytes], bytes] = (AUDIO_HEAD + b"%b" + AUDIO_TAIL).__mod__
 """Return the message for base64 audio (ASCII bytes); a method of bytes, so that it takes no Python call."""
 
 

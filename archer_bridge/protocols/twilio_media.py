@@ -21,7 +21,7 @@ import pybase64
 
 from archer_bridge.errors import LocalProtocolError
 from archer_bridge.protocols.frames import BadFrame
-from archer_bridge.protocols.scan import twilio_media
+from archer_bridge.protocols.scan import Receive, Send, Take, make_sequence, media_sink, open_sender, twilio_media
 
 ENCODING: Final = "audio/x-mulaw"
 FRAME_MS: Final = 20
@@ -181,10 +181,9 @@ class MediaStream:
         self.stream_sid = ""
         self.missing = 0
         """Messages lost so far, by sequence number."""
-        self._sequence = 0
+        self._sequence = make_sequence()
         self._sid = b""
-        self.media: Callable[[bytes], bytes] = self._media_too_soon
-        """Makes a message that plays its argument: base64 (ASCII bytes) of raw mu-law, any length."""
+        self._media = (b"", b"")
         self._mark_head = b""
         self._clear = b""
 
@@ -196,8 +195,8 @@ class MediaStream:
         """
         if self.state is State.STREAMING and (media := twilio_media(message, self._sid)) is not None:
             number, timestamp, data, text = media  # nearly every message
-            if number == self._sequence + 1:
-                self._sequence = number
+            if number == self._sequence.last + 1:
+                self._sequence.last = number
                 return Audio(data, text, timestamp, 0)
             return Audio(data, text, timestamp, self._gap(number))
         try:
@@ -224,6 +223,15 @@ class MediaStream:
         self._gap(event.sequence_number)
         return event
 
+    def sink(self, take: Take | None, otherwise: Receive) -> Receive:
+        """Return a function for this stream's messages, once it has begun.
+
+        Frames that follow the last one may go to `take`, without passing through `receive`; while the stream goes on.
+        What it leaves, and everything else, goes to `otherwise`, as it came.
+        """
+        self._check_open()
+        return media_sink(self._sid, self._sequence, take, otherwise)
+
     def _audio(self, event: Media) -> Audio:
         body, missing = event.media, self._gap(event.sequence_number)
         try:
@@ -249,8 +257,9 @@ class MediaStream:
             sequence = int(number)
         except ValueError:
             return 0
-        missing = sequence - self._sequence - 1 if self._sequence and sequence > self._sequence else 0
-        self._sequence = max(self._sequence, sequence)
+        last = self._sequence.last
+        missing = sequence - last - 1 if last and sequence > last else 0
+        self._sequence.last = max(last, sequence)
         self.missing += missing
         return missing
 
@@ -263,12 +272,14 @@ class MediaStream:
         self.stream_sid = event.stream_sid
         sid = _encode(event.stream_sid)
         self._sid = sid[1:-1]
-        # A method of bytes: to fill in a payload takes no Python call, 50 times a second.
-        self.media = (
-            b'{"event":"media","streamSid":' + sid.replace(b"%", b"%%") + b',"media":{"payload":"%b"}}'
-        ).__mod__
+        self._media = b'{"event":"media","streamSid":' + sid + b',"media":{"payload":"', b'"}}'
         self._mark_head = b'{"event":"mark","streamSid":' + sid + b',"mark":{"name":'
         self._clear = b'{"event":"clear","streamSid":' + sid + b"}"
+
+    def sender(self, write: Callable[[bytes], None]) -> Send:
+        """Return a function that plays raw mu-law, any length, given it and its base64 form (ASCII bytes) or None."""
+        self._check_open()
+        return open_sender(*self._media, write)
 
     def mark(self, name: str) -> bytes:
         """Return a message whose echo proves that everything before it was played, or discarded."""
@@ -279,10 +290,6 @@ class MediaStream:
         """Return a message that empties Twilio's buffer and makes it echo every outstanding mark."""
         self._check_open()
         return self._clear
-
-    def _media_too_soon(self, payload: bytes) -> bytes:
-        self._check_open()
-        return payload
 
     def _check_open(self) -> None:
         if not self._clear:

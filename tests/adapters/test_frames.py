@@ -30,7 +30,12 @@ any_frames = st.one_of(
 def read(reader: Any, data: bytes, *, masked: bool, limit: int = LARGEST) -> tuple[int, list[bytes]]:
     """Return how many bytes were taken, and what the sink got."""
     messages: list[bytes] = []
-    return reader(messages.append, pytest.fail, masked=masked, limit=limit).read(data), messages
+    rests: list[bytes] = []
+    reader(messages.append, pytest.fail, rests.append, masked=masked, limit=limit).received(data)
+    assert len(rests) <= 1
+    assert data.endswith(rest := b"".join(rests))
+    assert rest or not rests, "nothing is left to nobody"
+    return len(data) - len(rest), messages
 
 
 @each
@@ -114,7 +119,9 @@ def test_a_sink_that_breaks_is_told_and_reading_stops_after_its_message(reader: 
     def sink(message: bytes) -> None:
         raise error
 
-    assert reader(sink, errors.append, masked=False, limit=100).read(data * 2) == len(data)
+    left = list[bytes]()
+    reader(sink, errors.append, left.append, masked=False, limit=100).received(data * 2)
+    assert left == [data]
     assert errors == [error]
     assert error.__traceback__ is not None  # it is raised again where the call is run
 
@@ -125,7 +132,7 @@ def test_what_is_no_exception_goes_through(reader: Any, framer: Any) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        reader(sink, pytest.fail, masked=False, limit=100).read(text("one", masked=False))
+        reader(sink, pytest.fail, pytest.fail, masked=False, limit=100).received(text("one", masked=False))
 
 
 @each
@@ -141,11 +148,17 @@ def test_errors_of_what_they_call_go_through(reader: Any, framer: Any) -> None:
 def test_a_call_that_is_wrong_is_refused() -> None:
     for reader, framer in TWINS[1:]:
         one = framer(pytest.fail, pytest.fail, None)
-        for arguments, named in (((), {}), ((b"x", True), {}), ((b"x",), {"other": True}), (("text",), {})):
+        for arguments, named in (
+            ((), {}),
+            ((b"x", True, 1), {}),
+            ((b"x", True), {"droppable": True}),
+            ((b"x",), {"other": True}),
+            (("text",), {}),
+        ):
             with pytest.raises(TypeError):
                 one.write(*arguments, **named)
         with pytest.raises(TypeError):
-            reader(pytest.fail, pytest.fail, masked=True, limit=1).read("text")
+            reader(pytest.fail, pytest.fail, pytest.fail, masked=True, limit=1).received("text")
         with pytest.raises(ValueError, match="less than one key"):
             framer(pytest.fail, pytest.fail, lambda _: b"").write(b"x")
 
@@ -166,7 +179,7 @@ def test_circles_are_collected(reader: Any, framer: Any) -> None:
 
     owner = Owner()
     owner.parts = (  # type: ignore[attr-defined]
-        reader(owner.take, owner.take, masked=True, limit=1), framer(owner.take, owner.take, None)
+        reader(owner.take, owner.take, owner.take, masked=True, limit=1), framer(owner.take, owner.take, None)
     )  # fmt: skip
     gone = weakref.ref(owner)
 

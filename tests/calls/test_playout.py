@@ -5,7 +5,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from archer_bridge.calls.playout import BYTES_PER_S, Playout
+from archer_bridge.calls.lanes import Outflow
+from archer_bridge.calls.playout import BYTES_PER_S, LONGEST_TRIP_S, Playout
 from tests.support.far_end import Buffer, Link
 
 FRAME = 160
@@ -33,6 +34,7 @@ class Listening(RuleBasedStateMachine):
 
     def _new_stream(self) -> None:
         self.ledger = Playout()
+        self.ledger.out = Outflow(careful_trip_s=LONGEST_TRIP_S)  # one that can be copied
         self.down, self.up, self.buffer = Link(self.delay), Link(self.delay), Buffer()
         self.names: set[str] = set()
         self.starts = [0]

@@ -3,6 +3,7 @@ import random
 
 import pytest
 
+from archer_bridge.calls.lanes import NEVER
 from archer_bridge.calls.uplink import SILENCE, Uplink
 from archer_bridge.protocols.twilio_media import Audio
 from archer_codecs import MULAW_8K, PCM16_16K, plan
@@ -132,7 +133,7 @@ def test_silence_goes_through_the_chain():
 def test_voice_is_noticed_and_timed(frame, voiced):
     uplink, _ = heard_by_engine([155], frame=frame)
 
-    assert uplink.voiced_until_ms == (175 if voiced else None)
+    assert uplink.way.voiced_until_ms == (175 if voiced else NEVER)
 
 
 def test_what_was_filled_too_much_is_neither_taken_back_nor_counted_off():

@@ -1,15 +1,18 @@
 """A glance sees plain audio messages, sees them as the decoders do, and says nothing of all others."""
 
 import base64
+import gc
 import json
 import runpy
 import string
+import weakref
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archer_bridge.ports import EngineAudio
 from archer_bridge.protocols import cartesia_agent, scan, twilio_media
 from archer_bridge.protocols.cartesia_agent import AgentSession
 from archer_bridge.protocols.frames import BadFrame
@@ -167,3 +170,179 @@ def test_it_sees_agent_audio_as_the_decoder_does(payload: str, extra: dict[str, 
 def test_it_sees_nothing_in_noise(noise: bytes) -> None:
     for data in (noise, b'{"type":"audio_output","audio":"' + noise + b'"}'):
         assert seen(data, by_glance=True) == seen(data, by_glance=False)
+
+
+# ---- sinks
+
+
+class Taker:
+    """Takes frames, or leaves them."""
+
+    def __init__(self, answer: Any = True) -> None:
+        self.answer = answer
+        self.taken: list[Any] = []
+        self.left: list[Any] = []
+
+    def take(self, *frame: Any) -> Any:
+        self.taken.append(frame)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def sink(self) -> tuple[Any, Any]:
+        sequence = scan.make_sequence()
+        sequence.last = 2
+        return sequence, scan.media_sink(SID.encode(), sequence, self.take, self.left.append)
+
+
+def test_frames_that_follow_are_offered_and_the_numbers_are_kept() -> None:
+    taker = Taker()
+    sequence, receive = taker.sink()
+    receive(media())
+    receive(media(sequenceNumber=4).encode())
+
+    assert taker.taken == [(b"\xff" * 4, b"/////w==", 155)] * 2
+    assert (taker.left, sequence.last) == ([], 4)
+
+
+@pytest.mark.parametrize("answer", [False, None, 1])
+def test_what_is_not_taken_goes_on_as_it_came(answer: Any) -> None:
+    taker = Taker(answer)
+    sequence, receive = taker.sink()
+    receive(message := media())
+
+    assert taker.left == [message]
+    assert sequence.last == 2
+
+
+@pytest.mark.parametrize(
+    "message",
+    [media(sequenceNumber=5), media(sequenceNumber=2), media(streamSid="MZ1"), media(payload="x"), "{", "", b"\xff",
+     "\ud800"],
+)  # fmt: skip
+def test_what_is_not_plain_is_not_offered(message: Any) -> None:
+    taker = Taker()
+    sequence, receive = taker.sink()
+    receive(message)
+
+    assert (taker.taken, taker.left, sequence.last) == ([], [message], 2)
+
+
+def test_a_taker_that_breaks_is_heard_of() -> None:
+    sequence, receive = Taker(LookupError()).sink()
+    with pytest.raises(LookupError):
+        receive(media())
+
+    assert sequence.last == 2
+
+
+def test_no_taker_no_sink() -> None:
+    left: list[Any] = []
+
+    assert scan.media_sink(SID.encode(), scan.make_sequence(), None, left.append) == left.append
+
+
+AUDIO = '{"type":"audio_output","audio":"/w=="}'
+
+
+def test_an_audio_sink_makes_events_while_it_is_open() -> None:
+    events: list[Any] = []
+    left: list[Any] = []
+    sink = scan.AudioSink(events.append, left.append)
+    sink.receive(AUDIO)
+    sink.open(True)
+    sink.receive(AUDIO.encode())
+    sink.receive('{"type":"clear"}')
+    sink.receive('{"type":"audio_output","audio":"x"}')
+    sink.open(False)
+    sink.receive(AUDIO)
+
+    assert events == [EngineAudio(b"\xff", b"/w==")]
+    assert left == [AUDIO, '{"type":"clear"}', '{"type":"audio_output","audio":"x"}', AUDIO]
+
+
+def test_a_listener_that_breaks_is_heard_of() -> None:
+    def breaks(_: Any) -> None:
+        raise LookupError
+
+    sink = scan.AudioSink(breaks, pytest.fail)
+    sink.open(True)
+    with pytest.raises(LookupError):
+        sink.receive(AUDIO)
+
+
+@given(st.binary(max_size=400))
+def test_a_sender_puts_audio_into_a_message_once_it_is_open(data: bytes) -> None:
+    sent: list[bytes] = []
+    others: list[Any] = []
+    sender = scan.Sender(b"{", b"}", lambda *audio: others.append(audio), droppable=False)
+    sender.send(data, None)
+    sender.open(sent.append)
+    sender.send(data, None)
+    sender.send(data, b"text")
+
+    assert others == [(data, None)]
+    assert sent == [b"{" + base64.b64encode(data) + b"}", b"{text}"]
+
+
+@pytest.mark.parametrize("arguments", [(), (b"",), ("", None), (b"", ""), (b"", 5), (None, None)])
+def test_a_sender_refuses_what_is_no_audio(arguments: Any) -> None:
+    sender = scan.Sender(b"{", b"}", pytest.fail, droppable=False)
+    sender.open(pytest.fail)
+    with pytest.raises(TypeError):
+        sender.send(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("made", "arguments"),
+    [("MediaSink", ("", scan.make_sequence(), 0, 0)), ("MediaSink", (b"", 5, 0, 0)), ("AudioSink", ()),
+     ("Sender", ("", b"", 0, False)), ("Sender", (b"", b"", 0))],
+)  # fmt: skip
+def test_parts_of_the_wrong_kind_are_refused(made: str, arguments: Any) -> None:
+    with pytest.raises(TypeError):
+        getattr(kernel, made)(*arguments)
+
+
+def test_circles_are_collected() -> None:
+    class Owner:
+        def take(self, *_: Any) -> None: ...
+
+    owner = Owner()
+    sender = scan.Sender(b"", b"", owner.take, droppable=True)
+    sender.open(owner.take)
+    sequence = scan.make_sequence()
+    owner.parts = (  # type: ignore[attr-defined]
+        scan.media_sink(b"", sequence, owner.take, owner.take), scan.AudioSink(owner.take, owner.take), sender
+    )  # fmt: skip
+    gone = weakref.ref(owner)
+    del owner, sender
+    gc.collect()
+
+    assert gone() is None
+
+
+def test_without_a_kernel_everything_goes_the_other_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "VERSION", scan.KERNEL_VERSION + 1)
+    fresh = runpy.run_path(scan.__file__)
+    left: list[Any] = []
+    audio, sender = (
+        fresh["AudioSink"](pytest.fail, left.append),
+        fresh["Sender"](b"", b"", lambda *a: left.append(a), droppable=True),
+    )
+    audio.open(True)
+    sender.open(pytest.fail)
+    audio.receive(AUDIO)
+    sender.send(b"a", None)
+    fresh["media_sink"](SID.encode(), fresh["make_sequence"](), pytest.fail, left.append)(media())
+
+    assert left == [AUDIO, (b"a", None), media()]
+
+
+@pytest.mark.parametrize(("droppable", "told"), [(True, (b"YQ==", True)), (False, (b"YQ==",))])
+def test_a_sender_says_what_may_be_dropped(droppable: bool, told: Any) -> None:
+    sent: list[Any] = []
+    sender = scan.Sender(b"", b"", pytest.fail, droppable=droppable)
+    sender.open(lambda *message: sent.append(message))
+    sender.send(b"a", None)
+
+    assert sent == [told]

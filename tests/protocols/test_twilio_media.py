@@ -178,13 +178,19 @@ def test_marks_may_come_after_stop() -> None:
 
 def test_what_we_send_has_exactly_the_documented_fields() -> None:
     stream = streaming()
+    sent: list[bytes] = []
+    play = stream.sender(sent.append)
+    play(b"\0\0", None)
+    play(b"\0\0", b"AAA=")
 
-    assert json.loads(stream.media(b"AAA=")) == {"event": "media", "streamSid": SID, "media": {"payload": "AAA="}}
+    assert [json.loads(message) for message in sent] == [
+        {"event": "media", "streamSid": SID, "media": {"payload": "AAA="}}
+    ] * 2
     assert json.loads(stream.mark('g0:"1"')) == {"event": "mark", "streamSid": SID, "mark": {"name": 'g0:"1"'}}
     assert json.loads(stream.clear()) == {"event": "clear", "streamSid": SID}
 
 
-@pytest.mark.parametrize("write", [lambda s: s.media(b""), lambda s: s.mark("x"), lambda s: s.clear()])
+@pytest.mark.parametrize("write", [lambda s: s.sender(pytest.fail), lambda s: s.mark("x"), lambda s: s.clear()])
 def test_nothing_is_sent_before_start(write: Any) -> None:
     with pytest.raises(LocalProtocolError, match="no streamSid yet"):
         write(MediaStream())

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archer_bridge.calls.core import CallCore
+from archer_bridge.calls.core_ports import AGENT, Piece
 from archer_bridge.calls.downlink import Downlink
 from archer_bridge.calls.playout import BYTES_PER_S, Playout
 from archer_bridge.calls.transcript import Transcript
@@ -22,7 +23,7 @@ from archer_bridge.ports import (
     TurnStarted,
     TurnText,
 )
-from archer_bridge.protocols.twilio_media import Audio, MediaStream
+from archer_bridge.protocols.twilio_media import MediaStream
 from archer_codecs import MULAW_8K, plan
 from tests.support.far_end import Buffer
 
@@ -153,7 +154,7 @@ class Rig:
 
     # ---- Twilio
 
-    def write(self, message: bytes, *, droppable: bool = False) -> None:
+    def write(self, message: bytes, droppable: bool = False) -> None:
         """Be the caller's socket; everything arrives at once. Echoes wait until the core has returned."""
         event = json.loads(message)
         self.wrote.append(event)
@@ -164,7 +165,7 @@ class Rig:
                 self.holes.append((self._end, self.now - self._end))
             self._end = max(self.now, self._end) + size
             self.fullest = max(self.fullest, self._end - self.now)
-            self.buffer.media(self.now, self.playout.sent - size, self.playout.sent)
+            self.buffer.media(self.now, self.playout.out.sent - size, self.playout.out.sent)
         elif event["event"] == "mark":
             self.buffer.mark(self.now, event["mark"]["name"])
         else:
@@ -191,7 +192,7 @@ class Rig:
 
     def say(self, event: dict[str, Any]) -> None:
         """Let Twilio send one event."""
-        self.core.on_caller(self._message(event))
+        self.core.caller_sink(self._message(event))
 
     def _message(self, event: dict[str, Any]) -> str:
         self._sequence += 1
@@ -199,7 +200,7 @@ class Rig:
 
     def frame(self, timestamp_ms: int, data: bytes = b"\xff" * 160) -> None:
         """Let Twilio send caller audio."""
-        self.core.on_caller(self.caller_message(timestamp_ms, data))
+        self.core.caller_sink(self.caller_message(timestamp_ms, data))
 
     def caller_message(self, timestamp_ms: int, data: bytes) -> str:
         """Make a message of caller audio."""
@@ -225,13 +226,12 @@ class Rig:
 
     # ---- the tap
 
-    def caller(self, audio: Audio, now: float) -> None:
-        """Take caller audio."""
-
-    def agent(self, start: int, audio: bytes) -> None:
-        """Take agent audio."""
-        assert start == len(self.accepted)
-        self.accepted += audio
+    def note(self, piece: Piece) -> None:
+        """Take audio of either side."""
+        side, place, audio, _ = piece
+        if side == AGENT:
+            assert place == len(self.accepted)
+            self.accepted += audio
 
     def cut(self, position: int, now: float) -> None:
         """Take a cut."""
@@ -242,7 +242,7 @@ class Rig:
     def does(self, *events: EngineEvent) -> None:
         """Let the engine send events."""
         for event in events:
-            self.core.on_engine(event)
+            self.core.engine_sink(event)
             self._deliver()
 
     def audio(self, data: bytes) -> EngineAudio:

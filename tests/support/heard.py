@@ -2,17 +2,17 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from archer_bridge.calls.core_ports import AGENT, Piece
 from archer_bridge.calls.playout import Playout
 from archer_bridge.devkit.cartesia import SimulatorOptions
 from archer_bridge.devkit.phone import Caller, CallerScript, CallReport, PhoneOptions
 from archer_bridge.models import CallEnd, CallRow, Turn
-from archer_bridge.protocols.twilio_media import Audio
 from tests.support.scripted_agent import Said, ScriptedAgent
 from tests.support.world import World, world
 
@@ -23,7 +23,7 @@ FRAME = 160
 class Ledger:
     """Stands where a recorder stands and keeps the agent's audio by ledger position."""
 
-    playout: Playout
+    playout: Callable[[], Playout]
     accepted: bytearray = field(default_factory=bytearray)
     starts: list[int] = field(default_factory=lambda: [0])
     """Where each generation begins."""
@@ -31,13 +31,12 @@ class Ledger:
     """Where the heard part of each generation ends."""
     _now: float = 0.0
 
-    def caller(self, audio: Audio, now: float) -> None:
-        """Hear the caller: not judged here."""
-
-    def agent(self, start: int, audio: bytes) -> None:
-        """Keep what was accepted."""
-        assert start == len(self.accepted)
-        self.accepted += audio
+    def note(self, piece: Piece) -> None:
+        """Keep what was accepted; the caller is not judged here."""
+        side, start, audio, _ = piece
+        if side == AGENT:
+            assert start == len(self.accepted)
+            self.accepted += audio
 
     def cut(self, position: int, now: float) -> None:
         """Close a generation."""
@@ -49,7 +48,7 @@ class Ledger:
 
     def finish(self, now: float) -> None:
         """Close the last generation."""
-        self.heard_ends.append(self.playout.position(now))
+        self.heard_ends.append(self.playout().position(now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +157,12 @@ class Judge:
         service = self.world.service
         service.agent = replace(service.agent, make_recorder=self._make_ledger)
 
-    def _make_ledger(self, row: CallRow, playout: Playout) -> Any:
+    def _make_ledger(self, row: CallRow) -> Any:
+        def playout() -> Playout:
+            session = self.world.service.agent.live.session(row.call_sid)
+            assert session is not None, "it is released after its end"
+            return session.line.playout
+
         ledger = self._ledgers[row.call_sid] = Ledger(playout)
         return ledger
 

@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import version
 
 from archer_bridge.adapters import frames
+from archer_bridge.calls import lanes
 from archer_bridge.cli.checks.verdict import Verdict, fail, ok, warn
 from archer_bridge.config import Settings
 from archer_bridge.protocols import scan
@@ -49,6 +50,7 @@ def kernels(settings: Settings) -> Verdict:
     parts = {
         "WebSocket frames": frames.is_compiled,
         "audio messages": scan.is_compiled,
+        "express lanes": lanes.is_compiled,
         "mu-law": g711.is_compiled,
         "resampling": resample.is_compiled(),
     }

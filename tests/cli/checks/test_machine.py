@@ -59,7 +59,7 @@ def test_the_limit_of_open_files(monkeypatch, soft, expected):
 
 
 def test_parts_that_are_not_compiled_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for part in ("frames", "scan", "g711"):
+    for part in ("frames", "scan", "lanes", "g711"):
         monkeypatch.setattr(getattr(machine, part), "is_compiled", True)
     monkeypatch.setattr(machine.resample, "is_compiled", lambda: True)
     whole = machine.kernels(Settings())
