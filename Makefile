@@ -13,7 +13,7 @@ PIPECAT ?= pipecat-ai[websocket]==1.14.0
 PEER_CALLS ?= 12
 SOURCES := archer_bridge codecs tools tests hatch_build.py
 # What an installation is made of besides the sources themselves, which are used where they are.
-INSTALLED := pyproject.toml hatch_build.py $(wildcard archer_bridge/*/_*.c codecs/*/_*.c)
+INSTALLED := pyproject.toml hatch_build.py $(wildcard archer_bridge/*/*.[ch] codecs/*/*.[ch])
 
 # Tests start hundreds of processes; compiling for each of them would take minutes.
 unexport PYTHONDONTWRITEBYTECODE

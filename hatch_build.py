@@ -1,8 +1,9 @@
 """Build hook: compiles the `KERNELS` when there is a C compiler; without one the package is pure Python.
 
-What they hold are twins of Python code that gives the same results. They are written for the stable ABI of Python
-3.11, so one binary serves every later version. Run by hatchling for wheels and editable installations; by hand:
-`python hatch_build.py`.
+What they hold are twins of Python code that gives the same results. Each Python gets a binary of its own, made with its
+own headers and named for it: headers of 3.12 and later count no references to None, True and False, whatever version
+of the stable ABI they are asked for, and what they made ended a 3.11. Run by hatchling for wheels and editable
+installations; by hand: `python hatch_build.py`.
 """
 
 import shlex
@@ -24,7 +25,7 @@ KERNELS = (
     "archer_bridge/protocols/_scan",
 )
 FLAGS = ("-O3", "-fPIC", "-fno-math-errno", "-Wno-psabi", "-DPy_LIMITED_API=0x030B0000")
-SUFFIX = ".abi3.so"
+SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 MINUTE_S = 60
 
 
@@ -59,8 +60,7 @@ class Hook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's own hoo
             if problem := compile_kernel(kernel):
                 self.app.display_warning(f"{kernel}.c was not compiled, its Python twin does the work: {problem}")
                 continue
-            platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-            build_data.update(pure_python=False, tag=f"cp311-abi3-{platform}")
+            build_data.update(pure_python=False, infer_tag=True)
             build_data["artifacts"].append(f"/{kernel}{SUFFIX}")
 
 

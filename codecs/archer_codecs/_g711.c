@@ -3,7 +3,7 @@
    ITU-T G.711 (11/88), tables 2a and 2b: a code's complement is a sign, three bits of segment and four of step. The
    uniform values have 14 bits, and stand in the top bits of a PCM16 sample.
 
-   Written against the stable ABI of Python 3.11: one binary for all later versions. */
+   Keeps to the stable ABI of Python 3.11, which no later version takes away. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
