@@ -112,8 +112,9 @@ static int set_converts(EngineLane *self, PyObject *value, void *Py_UNUSED(closu
         PyErr_SetString(PyExc_TypeError, "converts is a tuple of functions");
         return -1;
     }
-    Py_DECREF(self->converts);
+    PyObject *old = self->converts;
     self->converts = Py_NewRef(value);
+    Py_XDECREF(old);
     return 0;
 }
 

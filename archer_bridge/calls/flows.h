@@ -61,11 +61,13 @@ static PyObject *converted(PyObject *functions, PyObject *data)
 {
     PyObject *audio = Py_NewRef(data);
     Py_ssize_t count = PyTuple_Size(functions);
+    Py_INCREF(functions); /* what they call may give the lane others */
     for (Py_ssize_t k = 0; k < count && audio != NULL; k++) {
         PyObject *next = PyObject_CallFunctionObjArgs(PyTuple_GetItem(functions, k), audio, NULL);
         Py_DECREF(audio);
         audio = next;
     }
+    Py_DECREF(functions);
     return audio;
 }
 

@@ -190,7 +190,9 @@ static PyObject *sender_send(Sender *self, PyObject *const *args, Py_ssize_t cou
     PyObject *message = message_of(self, args[0], args[1]);
     if (message == NULL)
         return NULL;
-    PyObject *result = PyObject_CallFunctionObjArgs(self->write, message, self->droppable ? Py_True : NULL, NULL);
+    PyObject *write = Py_NewRef(self->write); /* what it calls may give this sender another one */
+    PyObject *result = PyObject_CallFunctionObjArgs(write, message, self->droppable ? Py_True : NULL, NULL);
+    Py_DECREF(write);
     Py_DECREF(message);
     return result;
 }

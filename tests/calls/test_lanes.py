@@ -341,6 +341,22 @@ def test_converts_of_another_kind_are_refused(value: Any) -> None:
     assert lane.converts == ()
 
 
+def test_what_audio_goes_through_is_kept_while_it_is_used() -> None:
+    """A change of formats from within: the functions that were begun with are the ones that are called."""
+    sent: list[bytes] = []
+    lane = engine_lane(send=lambda data, text: sent.append(data))
+
+    def change(data: bytes) -> bytes:
+        lane.converts = ()
+        return data
+
+    lane.converts = (change, lambda data: data.upper())
+    lane.take(AUDIO)
+    lane.take(AUDIO)
+
+    assert sent == [b"A" * 160, b"a" * 160]
+
+
 def test_circles_are_collected() -> None:
     class Owner:
         def take(self, *_: Any) -> None: ...

@@ -285,6 +285,27 @@ def test_a_sender_puts_audio_into_a_message_once_it_is_open(data: bytes) -> None
     assert sent == [b"{" + base64.b64encode(data) + b"}", b"{text}"]
 
 
+def test_a_sender_keeps_what_it_writes_with_while_it_does() -> None:
+    """A write that finds the socket gone gives the sender another one."""
+    sent: list[bytes] = []
+    sender = scan.Sender(b"", b"", pytest.fail, droppable=False)
+
+    class Socket:
+        def write(self, message: bytes) -> None:
+            sender.open(lambda message: None)
+            gc.collect()
+            sent.append(self.framed(message))
+
+        def framed(self, message: bytes) -> bytes:
+            return b"framed " + message
+
+    sender.open(Socket().write)
+    sender.send(b"", b"text")
+    sender.send(b"", b"text")
+
+    assert sent == [b"framed text"]
+
+
 @pytest.mark.parametrize("arguments", [(), (b"",), ("", None), (b"", ""), (b"", 5), (None, None)])
 def test_a_sender_refuses_what_is_no_audio(arguments: Any) -> None:
     sender = scan.Sender(b"{", b"}", pytest.fail, droppable=False)
