@@ -25,13 +25,14 @@ class AsgiSocket:
     async def receive(self) -> str | None:
         """Return the next text message, or None once the socket is closed; binary ones are skipped."""
         while True:
-            message = await self._next()
+            message = await self.next_message()
             if isinstance(message, Closed):
                 return None
             if isinstance(message, str):
                 return message
 
-    async def _next(self) -> str | bytes | Closed:
+    async def next_message(self) -> str | bytes | Closed:
+        """Return the next message of either kind, or how the socket was closed."""
         try:
             message = await self._websocket.receive()
         except (RuntimeError, WebSocketDisconnect) as error:  # read after the end
@@ -64,7 +65,7 @@ class AsgiSocket:
         patience = self._reading = asyncio.timeout(None)  # due when the peer is given up
         try:
             async with patience:
-                while not isinstance(message := await self._next(), Closed):
+                while not isinstance(message := await self.next_message(), Closed):
                     on_message(message)
                 return message
         except TimeoutError:

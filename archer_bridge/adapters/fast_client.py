@@ -34,7 +34,7 @@ def best_dialer() -> Dialer:
 async def dial_fast(url: str, headers: Mapping[str, str]) -> "FastClientSocket":
     """Open a socket; implements `ports.Dialer` as `client_socket.dial` does, errors included."""
     try:
-        address = parse_uri(url)
+        address = _address(url)
         transport, connection = await asyncio.get_running_loop().create_connection(
             lambda: FastConnection(ClientProtocol(address, max_size=MAX_MESSAGE)),
             address.host,
@@ -50,6 +50,10 @@ async def dial_fast(url: str, headers: Mapping[str, str]) -> "FastClientSocket":
     except (OSError, InvalidHandshake, InvalidURI, ValueError) as error:
         raise engine_error(error, url, headers) from None
     return FastClientSocket(connection)
+
+
+_address = functools.lru_cache(maxsize=8)(parse_uri)
+"""One for all connections, which keep it."""
 
 
 @functools.cache
@@ -72,7 +76,8 @@ class FastClientSocket:
         """Let every message go to `on_message` as it is read, until the connection ends or its peer stops reading."""
         self._connection.set_sink(on_message)
         try:
-            return await asyncio.shield(self._connection.closed)
+            await self._connection.ended.wait()
+            return self._connection.outcome()
         finally:
             self._connection.set_sink(None)
             self._writer.shut()
@@ -81,4 +86,4 @@ class FastClientSocket:
         """Close at once: what still waits is caller audio that nobody will hear."""
         self._writer.shut()
         self._connection.start_close(code, reason)
-        await asyncio.shield(self._connection.lost)
+        await self._connection.lost.wait()

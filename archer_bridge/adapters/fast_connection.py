@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections import deque
 from collections.abc import Mapping
 from typing import cast
 
@@ -15,6 +14,7 @@ from archer_bridge.adapters.client_socket import CLOSE_WAIT_S, PING_EVERY_S, USE
 from archer_bridge.adapters.fast_frames import FrameWriter, at_frame_boundary, bound_buffers
 from archer_bridge.adapters.frames import LARGEST, Reader, Sink, make_reader
 from archer_bridge.adapters.outbox import DOES_NOT_READ
+from archer_bridge.calls.flag import Flag
 from archer_bridge.ports import Closed
 
 PENDING = 64
@@ -28,18 +28,20 @@ class FastConnection(asyncio.Protocol):
         self.conn = conn
         self.writer: FrameWriter | None = None
         """Set by the handshake."""
-        self.closed: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
-        """How the conversation ended, or the error that the sink raised."""
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.closed: Closed | BaseException | None = None
+        """How the conversation ended, or the error that the sink raised; None while it goes on."""
+        self.lost = Flag()
         """The transport is closed, too."""
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self.ended = Flag()
+        """There is an outcome."""
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._sink: Sink | None = None
         self._reader: Reader | None = None
         self._is_reading = False
         """Whether the reader has the transport's data: there is a sink, and the library is between two messages."""
-        self._pending: deque[str | bytes] = deque()
+        self._pending: list[bytes] = []  # a deque takes ten times the memory
         self._parts: list[bytes] = []
         self._is_text = False
         self._is_failed = False
@@ -83,7 +85,7 @@ class FastConnection(asyncio.Protocol):
             return
         self._sink, self._reader = sink, make_reader(sink, self._broken, self._rest, masked=False, limit=LARGEST)
         while self._pending and self._sink is not None:
-            self._deliver(self._pending.popleft())
+            self._deliver(self._pending.pop(0))
         if not self.transport.is_closing():
             self.transport.resume_reading()
         self._look_again()
@@ -128,6 +130,7 @@ class FastConnection(asyncio.Protocol):
                 self._frame(event)
             elif isinstance(event, Response) and self.conn.handshake_exc is None and not self._opened.done():
                 self._open()  # else nobody waits any more: the answer came with the end of their patience
+                event.headers.clear()  # the library's parser keeps the answer as long as the connection lasts
         if self.conn.handshake_exc is not None and not self._opened.done():
             self._opened.set_exception(self.conn.handshake_exc)
         self._flush()
@@ -155,7 +158,7 @@ class FastConnection(asyncio.Protocol):
             return
         if self._sink is not None:
             self._deliver(message)
-        elif not self.closed.done():
+        elif self.closed is None:
             self._pending.append(message)
             if len(self._pending) >= PENDING:
                 self.transport.pause_reading()
@@ -170,8 +173,7 @@ class FastConnection(asyncio.Protocol):
     def _broken(self, error: BaseException) -> None:
         """Our own bug ends this call only: it is raised where the call is run."""
         self._forget_sink()
-        if not self.closed.done():
-            self.closed.set_exception(error)
+        self._end(error)
 
     # ---- writing ---------------------------------------------------------------------------------------------
 
@@ -186,8 +188,7 @@ class FastConnection(asyncio.Protocol):
             self.writer.resume()
 
     def _does_not_read(self) -> None:
-        if not self.closed.done():
-            self.closed.set_result(DOES_NOT_READ)
+        self._end(DOES_NOT_READ)
 
     def _flush(self) -> None:
         """Send what the library wants sent; close in time."""
@@ -242,9 +243,21 @@ class FastConnection(asyncio.Protocol):
             self.writer.shut()
         if not self._opened.done():
             self._opened.set_exception(exc or self.conn.handshake_exc or ConnectionResetError("connection lost"))
-        if not self.closed.done():
-            self.closed.set_result(self._how())
-        self.lost.set_result(None)
+        self._end(self._how())
+        self.lost.set()
+
+    def _end(self, outcome: Closed | BaseException) -> None:
+        """The conversation is over; what came first stands."""
+        if self.closed is None:
+            self.closed = outcome
+            self.ended.set()
+
+    def outcome(self) -> Closed:
+        """Return how the conversation, which is over, ended; raises what the sink raised."""
+        assert self.closed is not None, "it is over"
+        if isinstance(self.closed, BaseException):
+            raise self.closed
+        return self.closed
 
     def _how(self) -> Closed:
         """Return the peer's close frame; without one 1006, and what was seen instead."""

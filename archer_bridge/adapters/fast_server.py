@@ -17,6 +17,7 @@ from archer_bridge.adapters.asgi_socket import CLOSE_WAIT_S, AsgiSocket
 from archer_bridge.adapters.fast_frames import FrameWriter, at_frame_boundary, bound_buffers
 from archer_bridge.adapters.frames import LARGEST, Reader, Sink, Write, is_utf8, make_reader
 from archer_bridge.adapters.outbox import DOES_NOT_READ
+from archer_bridge.calls.flag import Flag
 from archer_bridge.ports import Closed
 
 EXTENSION = "archer.fast"
@@ -73,9 +74,14 @@ class Owner(Protocol):
 class FastProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket with a fast path for whole text frames."""
 
+    __slots__ = ("_is_reading", "_limit", "_owner", "_reader", "_sink", "writer")
+    """uvicorn's own attributes nearly fill a dictionary; with six more it takes twice the memory."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.queue = Mailbox()  # type: ignore[assignment]  # it has all that is used of a queue
+        self.writable = Flag()  # type: ignore[assignment]  # and this all that is used of an event
+        self.writable.set()
         self.writer: FrameWriter | None = None
         self._sink: Sink | None = None
         self._owner: Owner | None = None
@@ -93,10 +99,11 @@ class FastProtocol(WebSocketsSansIOProtocol):
             cast("dict[str, Any]", self.scope["extensions"])[EXTENSION] = self
 
     def forget_handshake(self) -> None:
-        """Let go of what only the handshake needed, headers above all; nothing of it is read after `accept`."""
+        """Let go of what only the handshake needed, the scope above all; nothing of it is read after `accept`."""
         self.request.headers.clear()  # the library's parser keeps the request itself
         del self.request, self.response
-        cast("list[Any]", self.scope["headers"]).clear()
+        cast("dict[str, Any]", self.scope).clear()  # it knows this connection: without it there is no circle, either
+        self.__dict__ = dict(self.__dict__)  # the old one grew in steps, and has room for twice as many
 
     # ---- what the application asks ---------------------------------------------------------------------------
 
@@ -241,7 +248,8 @@ class FastSocket:
         try:
             async with self._patience:
                 self._connection.set_sink(on_message, self)
-                closed = await self._plain.pump(on_message)  # all that the queue gets now is the end
+                while not isinstance(closed := await self._plain.next_message(), Closed):
+                    on_message(closed)  # all that the queue gets now is the end
         except TimeoutError:
             if not self._patience.expired():
                 raise

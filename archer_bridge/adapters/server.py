@@ -59,9 +59,9 @@ class PlainProtocol(WebSocketsSansIOProtocol):
 
     _patience: asyncio.TimerHandle | None = None
 
-    async def run_asgi(self) -> None:
-        """Run the application; what is left of the connection then has a bounded time."""
-        await super().run_asgi()
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """The application is done; what is left of the connection then has a bounded time."""
+        super().on_task_complete(task)
         self._patience = _abort_later(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -81,9 +81,9 @@ class PatientFastProtocol(FastProtocol):
 
     _patience: asyncio.TimerHandle | None = None
 
-    async def run_asgi(self) -> None:
-        """Run the application; what is left of the connection then has a bounded time."""
-        await super().run_asgi()
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """The application is done; what is left of the connection then has a bounded time."""
+        super().on_task_complete(task)
         self._patience = _abort_later(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -112,6 +112,7 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
     """Return uvicorn's configuration with our limits."""
     return uvicorn.Config(
         app,
+        interface="asgi3",
         ws=_websocket_class(),
         ws_max_size=WS_MAX_SIZE,
         ws_per_message_deflate=False,  # Twilio offers none, and base64 audio does not compress

@@ -6,13 +6,14 @@ whether or not the store took the record.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
 from archer_bridge.calls.farewell import Farewell
+from archer_bridge.calls.flag import Flag
 from archer_bridge.calls.record_keeper import RecordKeeper, Verdict
 from archer_bridge.models import CallEnd, EndCall, Outcome, Transfer
 from archer_bridge.ports import Closed, Store
@@ -59,7 +60,7 @@ class Ending:
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock() if began is None else began
         self._end: CallEnd | None = None
-        self._is_given = asyncio.Event()
+        self._is_given = Flag()
         self._record: asyncio.Task[None] | None = None
 
     # ---- the verdict -----------------------------------------------------------------------------------------
@@ -80,9 +81,9 @@ class Ending:
         assert self._end is not None
         return self._end
 
-    async def wait(self) -> None:
-        """Return once the verdict is given."""
-        await self._is_given.wait()
+    def wait(self) -> Awaitable[None]:
+        """Return what is done once the verdict is given."""
+        return self._is_given.wait()
 
     def give(self, outcome: Outcome, reason: str, **facts: Any) -> None:
         """Give the verdict, if there is none yet; `facts` are kept beside the call's numbers."""

@@ -8,13 +8,13 @@ else, for a new session does not know the ids of the old one.
 
 import asyncio
 import json
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
 from archer_bridge.calls.ending import Ending
+from archer_bridge.calls.flag import Flag
 from archer_bridge.calls.line import Line
 from archer_bridge.errors import EngineError
 from archer_bridge.models import Outcome, ToolFinished, ToolRequest, ToolStatus, Turn
@@ -50,7 +50,7 @@ class EngineLife:
             log: with the call's ids.
         """
         self.numbers: dict[str, Any] = {}
-        self.is_ready = asyncio.Event()
+        self.is_ready = Flag()
         """The engine listens."""
         self.resumed = 0
         """Sessions that followed another one."""
@@ -64,7 +64,7 @@ class EngineLife:
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
         self._lost_at: float | None = None
-        self._turns: deque[Turn] = deque(self._before.turns, TURNS_KEPT)
+        self._turns = list(self._before.turns[-TURNS_KEPT:])
         self._running: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -139,6 +139,7 @@ class EngineLife:
     def said(self, turn: Turn) -> None:
         """A turn is finished."""
         self._turns.append(turn)
+        del self._turns[:-TURNS_KEPT]
 
     def tool_called(self, request: ToolRequest) -> None:
         """A tool is on its way."""

@@ -108,7 +108,7 @@ class CallSession:
             self._engine,
             self.line,
             self.ending,
-            records=lambda: self.tools.records,
+            records=self._tool_records,
             before=before.recall if before else None,
             note=partial(self._store.note, self.row.call_sid),
             log=self._log,
@@ -121,21 +121,17 @@ class CallSession:
             self._filler,
             self._limits,
             life=self._life,
-            tools_running=lambda: self.tools.running,
+            tools_running=self._tools_running,
             note=partial(self._store.note, self.row.call_sid),
             log=self._log,
             began=self._began,
         )
 
     def _call_tools(self, tools: ToolRunner) -> CallTools:
-        in_the_turn = {name for name, tool in tools.tools.items() if tool.execution_mode == "immediate"}
-
-        def slow(name: str) -> None:
-            if name in in_the_turn:  # with an async one the conversation goes on
-                self._watch.filler_asked(name)
-
         facts = CallFacts(self.row.call_sid, self.row.from_number, self.row.customer_id)
-        return tools.for_call(facts, deliver=self._tool_finished, say=self._watch.filler_asked, slow=slow)
+        return tools.for_call(
+            facts, deliver=self._tool_finished, say=self._watch.filler_asked, slow=partial(self._tool_slow, tools)
+        )
 
     # ---- lifecycle -------------------------------------------------------------------------------------------
 
@@ -149,6 +145,7 @@ class CallSession:
                     group.create_task(self._life.run(), name=f"engine {self.row.call_sid}"),
                     group.create_task(self._activate(), name=f"activate {self.row.call_sid}"),
                 ]
+                tasks[-1].add_done_callback(tasks.remove)  # soon, and not kept for the length of the call
                 self._beats.checks.add(self, self._watch.check, self.ending.failed)
                 self.line.downlink.probe(self._clock())
                 await self.ending.wait()
@@ -263,6 +260,18 @@ class CallSession:
         self._store.note(self.row.call_sid, "wrong_format", {"side": side, "evidence": evidence})
 
     # ---- what is finished ------------------------------------------------------------------------------------
+
+    def _tool_records(self) -> list[dict[str, Any]]:
+        return self.tools.records
+
+    def _tools_running(self) -> int:
+        return self.tools.running
+
+    def _tool_slow(self, tools: ToolRunner, name: str) -> None:
+        """A tool takes long: say so, if the agent waits for it; with an async one the conversation goes on."""
+        tool = tools.tools.get(name)
+        if tool is not None and tool.execution_mode == "immediate":
+            self._watch.filler_asked(name)
 
     def _tool_finished(self, finished: ToolFinished) -> None:
         """A tool's answer is durable: tell the model, then do what the tool wants of the phone."""

@@ -90,7 +90,7 @@ class CallTools:
         self._scope = scope
         self._deliver = deliver
         self._slow = slow
-        self._open: set[str] = set()
+        self._open: list[str] = []
 
     @property
     def running(self) -> int:
@@ -111,7 +111,7 @@ class CallTools:
             scope.log.warning("tool_backlog_full", tool=request.name[:64], waiting=len(self._open))
             asyncio.get_running_loop().call_soon(self._answer, request, failure(*BUSY), started)
             return
-        self._open.add(request.tool_call_id)
+        self._open.append(request.tool_call_id)
         scope.shared.task(self._carry_out(request, started), f"tool:{scope.facts.call_sid}:{request.name[:64]}")
 
     def close(self) -> None:
@@ -132,7 +132,7 @@ class CallTools:
         finally:
             if timer is not None:
                 timer.cancel()
-            self._open.discard(request.tool_call_id)
+            self._open.remove(request.tool_call_id)
         self._answer(request, settled, started)
 
     def _answer(self, request: ToolRequest, settled: Settled, started: float) -> None:

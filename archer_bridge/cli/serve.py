@@ -70,13 +70,14 @@ async def _serve(settings: Settings) -> None:
     from archer_bridge.adapters.garbage import collect_unheard, keep_startup
     from archer_bridge.adapters.server import DrainServer, SideServer, bind, serve_both, server_config
     from archer_bridge.app import create_admin, create_app, drain
+    from archer_bridge.web.stream import straight
 
     app = create_app(settings)
     sockets = bind(settings.server.host, settings.server.port, "server")
     side_sockets = bind(settings.admin.host, settings.admin.port, "admin") if settings.admin.enabled else []
     async with app.router.lifespan_context(app):
         keep_startup()
-        main = DrainServer(server_config(app), name="public", drain=lambda: drain(app, settings))
+        main = DrainServer(server_config(straight(app)), name="public", drain=lambda: drain(app, settings))
         side = SideServer(server_config(create_admin(app, settings)), name="admin") if side_sockets else None
         live = app.state.service.live
         tidy = asyncio.create_task(collect_unheard(lambda: not len(live), lambda: live.totals.ended.total()))

@@ -101,6 +101,7 @@ def connection_reset(scope: Scope) -> Callable[[], None]:
 def _configure(app: ASGIApp, *, ws: type[WebSocketsSansIOProtocol], ws_max_size: int, grace_s: int) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        interface="asgi3",
         ws=cast("Any", partial(_make_websocket_protocol, ws)),
         ws_max_size=ws_max_size,
         ws_ping_interval=None,

@@ -147,9 +147,7 @@ class AgentEngine:
         if self._closed:
             await socket.close()
             return Closed(1000, "closed before it was connected")
-        options, briefing = self._options, self._brief()
-        self._session.scoped(briefing.turns_before, briefing.scope)
-        socket.write(self._session.create(options.audio_format, options.output_delivery, briefing.variables))
+        socket.write(self._create())
         now = asyncio.get_running_loop().time()
         wait_s = READY_WAIT_S if self._ready_by is None else max(0.0, self._ready_by - now)
         self._trouble = f"accepted, but not ready in {wait_s:.3g} s"
@@ -166,6 +164,12 @@ class AgentEngine:
             self._look_for_audio(False)
             self._is_over = True
             return Closed(GIVEN_UP, self._trouble)
+
+    def _create(self) -> bytes:
+        """Return the message that begins a session; what the agent is told is kept by nobody here."""
+        options, briefing = self._options, self._brief()
+        self._session.scoped(briefing.turns_before, briefing.scope)
+        return self._session.create(options.audio_format, options.output_delivery, briefing.variables)
 
     def _look_for_audio(self, is_wanted: bool) -> None:
         """Let audio pass by `_receive`, or see it there."""

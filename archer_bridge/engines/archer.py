@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, NotRequired, TypedDict
 
 from archer_bridge.calls.before import Before
@@ -46,7 +47,7 @@ class CallContext(TypedDict):
     """What happened on the call's earlier streams."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Persona:
     """Who the agent is; see [agent] in config.toml."""
 
@@ -56,8 +57,9 @@ class Persona:
     resuming: str = "I am sorry, the line was interrupted for a moment."
     """The first words after an interruption."""
 
+    @cached_property
     def instructions(self) -> str:
-        """Return the agent's standing instructions."""
+        """The agent's standing instructions: one text for all calls, which hold it as long as they last."""
         return PERSONA.format(name=self.name, company=self.company)
 
 
@@ -72,19 +74,20 @@ def resuming_agents(
 ) -> EngineMaker:
     """Return the maker of engines that follow a lost session with another one of the same Cartesia agent."""
 
+    def make_session(told: VariablesOf, asked: Callable[[], Recall | None], ready_by: float | None) -> AgentEngine:
+        return AgentEngine(options, dial, partial(_brief, told, asked), breaker=breaker, ready_by=ready_by)
+
     def make_engine(told: VariablesOf, before: Recall | None) -> Engine:
-        def make_session(asked: Callable[[], Recall | None], ready_by: float | None) -> AgentEngine:
-            def brief() -> Briefing:
-                recall = asked()
-                if recall is None:
-                    return Briefing(told(None))
-                return Briefing(told(recall), recall.last_turn, scope=f"{secrets.token_hex(3)}:")
-
-            return AgentEngine(options, dial, brief, breaker=breaker, ready_by=ready_by)
-
-        return ResumingEngine(make_session, limits, recall=before)
+        return ResumingEngine(partial(make_session, told), limits, recall=before)
 
     return make_engine
+
+
+def _brief(told: VariablesOf, asked: Callable[[], Recall | None]) -> Briefing:
+    recall = asked()
+    if recall is None:
+        return Briefing(told(None))
+    return Briefing(told(recall), recall.last_turn, scope=f"{secrets.token_hex(3)}:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ class ArcherCallAgent:
         After an interruption it is told what was said and what the tools answered; nothing else.
         """
         persona = self.persona
-        told = briefing(recall) if recall is not None else ""
+        instructions = persona.instructions
         return {
             "call_sid": call.call_sid,
             "caller_number": call.from_number,
@@ -118,21 +121,20 @@ class ArcherCallAgent:
             "agent_name": persona.name,
             "company": persona.company,
             "greeting": persona.resuming if recall is not None else persona.greeting,
-            "persona": f"{persona.instructions()}\n\n{told}".rstrip(),
+            "persona": f"{instructions}\n\n{briefing(recall)}" if recall is not None else instructions,
         }
 
     async def handle_call(self, context: CallContext) -> CallEnd:
         """Carry one call, whose stream has proved itself, to its end; `context["tool_calls"]` lists what ran."""
         call, before, on_turn = context["call"], context.get("before"), self.on_turn
 
-        def told(recall: Recall | None) -> Variables:
-            return self.variables(call, context["customer"], recall)
-
         session = CallSession(
             row=call,
             stream=context["stream"],
             caller=context["caller"],
-            engine=self.make_engine(told, before.recall if before else None),
+            engine=self.make_engine(
+                partial(self.variables, call, context["customer"]), before.recall if before else None
+            ),
             store=self.store,
             keeper=self.keeper,
             tools=self.tools,
@@ -141,7 +143,7 @@ class ArcherCallAgent:
             filler=self.filler(),
             before=before,
             make_recorder=self.make_recorder,
-            on_turn=(lambda turn: on_turn(call.call_sid, turn)) if on_turn else None,
+            on_turn=partial(on_turn, call.call_sid) if on_turn else None,
         )
         context["tool_calls"] = session.tools.records
         self.live.add(session)

@@ -8,7 +8,6 @@ that the caller soon hears the agent or the fallback. What ends a call for good 
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -75,9 +74,9 @@ class ResumingEngine:
         """`recall`: the call had another engine before, in another process."""
         self._make = make
         self._limits = limits
-        self._losses: deque[float] = deque()
+        self._losses: list[float] = []
         self._stalled_at: float | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: list[asyncio.Task[None]] = []
         self._is_closed = False
         self._session = make(lambda: recall, None)
         self.format_name = self._session.format_name
@@ -100,7 +99,7 @@ class ResumingEngine:
     def _may_go_on(self, closed: Closed) -> bool:
         now = asyncio.get_running_loop().time()
         while self._losses and now - self._losses[0] >= self._limits.per_s:
-            self._losses.popleft()
+            del self._losses[0]
         return not self._is_closed and closed.code not in FINAL and len(self._losses) < self._limits.at_most
 
     async def _run_another(self, on_event: Callable[[EngineEvent], None], memory: Memory) -> Closed:
@@ -119,8 +118,8 @@ class ResumingEngine:
     def _replace(self, session: Session) -> None:
         """Let caller audio go to the new session from now on, which keeps it; the old one ends by itself."""
         leaving = asyncio.get_running_loop().create_task(self._session.close(), name="engine leaving")
-        self._leaving.add(leaving)
-        leaving.add_done_callback(self._leaving.discard)
+        self._leaving.append(leaving)
+        leaving.add_done_callback(self._leaving.remove)
         self._session = session
         self.send_audio = session.send_audio
 

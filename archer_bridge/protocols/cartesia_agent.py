@@ -8,7 +8,6 @@ the documented fields: unknown ones are refused. There is no client event to end
 https://docs.cartesia.ai/api-reference/agents/agent-websocket (API version 2026-08-14)
 """
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Any, Final
@@ -131,7 +130,7 @@ class AgentSession:
         self._bytes_per_ms = bytes_per_ms
         self._turns_before = 0
         self._scope = ""
-        self._held: deque[tuple[bytes, float]] = deque()
+        self._held: list[tuple[bytes, float]] = []  # a deque takes ten times the memory, and is empty all the call
         self._held_ms = 0.0
 
     def scoped(self, turns_before: int, scope: str) -> None:
@@ -165,7 +164,7 @@ class AgentSession:
         self._held.append((message, milliseconds))
         self._held_ms += milliseconds
         while self._held_ms > HELD_BACK_MS:
-            _, oldest_ms = self._held.popleft()
+            _, oldest_ms = self._held.pop(0)
             self._held_ms -= oldest_ms
             self.dropped_ms += oldest_ms
 

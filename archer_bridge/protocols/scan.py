@@ -7,6 +7,7 @@ A sink takes a socket's messages: what it sees at a glance goes to one function,
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import pybase64
@@ -104,10 +105,11 @@ class Sender:
 
 def open_sender(head: bytes, tail: bytes, write: Write) -> Send:
     """Return a function that gives audio to `write` as one kind of message."""
-
-    def plain(data: bytes, text: bytes | None) -> None:
-        write(head + (text if text is not None else pybase64.b64encode(data)) + tail)
-
+    plain = partial(_send, write, head, tail)
     sender = Sender(head, tail, plain, droppable=False)
     sender.open(write)
     return sender.send
+
+
+def _send(write: Write, head: bytes, tail: bytes, data: bytes, text: bytes | None) -> None:
+    write(head + (text if text is not None else pybase64.b64encode(data)) + tail)

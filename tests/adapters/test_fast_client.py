@@ -284,7 +284,7 @@ async def test_an_answer_that_comes_with_the_end_of_the_patience_is_nobodys() ->
     protocol.connection_lost(None)
 
     assert protocol.writer is None
-    assert protocol.closed.result().code == 1006
+    assert protocol.closed.code == 1006
 
 
 async def test_messages_before_the_pump_are_kept_in_order_and_bounded() -> None:

@@ -20,7 +20,7 @@ from websockets.server import ServerProtocol
 from archer_bridge.adapters import fast_frames
 from archer_bridge.adapters.asgi_socket import AsgiSocket
 from archer_bridge.adapters.fast_frames import at_frame_boundary, fast_path_problem
-from archer_bridge.adapters.fast_server import EXTENSION, FastProtocol, FastSocket, caller_socket
+from archer_bridge.adapters.fast_server import FastProtocol, FastSocket, caller_socket
 from archer_bridge.adapters.outbox import DOES_NOT_READ, DROPPABLE_LIMIT, LIMIT
 from archer_bridge.ports import Closed
 from tests.support.virtual import virtual
@@ -432,7 +432,8 @@ def test_the_boundary_is_told_byte_by_byte() -> None:
     assert found == [True] + [False] * 8 + [True] + [False] * (6 + 6 + 5) + [True]
 
 
-async def test_the_extension_is_in_the_scope() -> None:
+async def test_the_extension_is_found_in_the_scope_and_let_go_with_it() -> None:
     peer = await connect(FastProtocol)
 
-    assert peer.protocol.scope["extensions"][EXTENSION] is peer.protocol
+    assert isinstance(peer.socket, FastSocket)
+    assert not peer.protocol.scope

@@ -63,7 +63,7 @@ async def test_no_account_detail_is_among_it(tmp_path: Path) -> None:
     + ["Verify first", "never threaten", "written confirmation", "Never ask for, repeat or accept a card number"],
 )
 def test_the_persona_has_the_rules(rule: str) -> None:
-    assert rule in Persona("Archer", "Example Credit", "Hello.").instructions()
+    assert rule in Persona("Archer", "Example Credit", "Hello.").instructions
 
 
 @virtual

@@ -31,6 +31,7 @@ from archer_bridge.devkit.phone import (
 )
 from archer_bridge.devkit.serving import Served, serving
 from archer_bridge.web.context import Service
+from archer_bridge.web.stream import straight
 
 FAST = os.environ.get("ARCHER_TEST_WEBSOCKET_PATH", "fast") == "fast"
 """Set it to `plain` to run everything over the other path."""
@@ -115,7 +116,7 @@ async def world(
         async with serving(mind) as served:
             settings = settings_for(served, database, **changes)
             app = create_app(settings, store=store, dialer=dial_fast if fast else dial, isolate_tools=False)
-            async with serving(app, ws=PatientFastProtocol if fast else PlainProtocol) as bridge:
+            async with serving(straight(app), ws=PatientFastProtocol if fast else PlainProtocol) as bridge:
                 yield World(app, bridge, mind.state.simulator, store, served)
     finally:
         await store.close()

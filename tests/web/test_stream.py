@@ -83,6 +83,16 @@ async def test_an_unsigned_upgrade_is_403_before_accept(headers: dict[str, str],
         assert here.simulator.counters.connections == 0
 
 
+@virtual
+async def test_a_socket_for_another_path_is_the_apps(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(f"{here.bridge.ws_url}/ws/other", additional_headers=sign(), proxy=None)
+
+        assert caught.value.response.status_code == 403
+        assert here.service.gate.counts.total() == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
