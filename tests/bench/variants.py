@@ -25,7 +25,7 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 RELAY, NAIVE = "bare relay", "naive bridge"
 PASS, PCM_16000, PCM_24000 = "archer passthrough", "archer pcm_16000", "archer pcm_24000"
 RECORDING, TLS, PLAIN = "archer recording", "archer TLS engine", "archer plain sockets"
-MINIMUM = "archer pcm_16000 minimum"
+MINIMUM, DEAREST = "archer pcm_16000 minimum", "archer pcm_44100 recording"
 PIPECAT_8K, PIPECAT_16K = "pipecat 8k 1:1", "pipecat 16k default"
 MODES: dict[str, dict[str, str]] = {
     PASS: {},
@@ -35,6 +35,7 @@ MODES: dict[str, dict[str, str]] = {
     TLS: {},
     PLAIN: {},
     MINIMUM: {"ARCHER_CARTESIA__AUDIO_FORMAT": "pcm_16000"},
+    DEAREST: {"ARCHER_CARTESIA__AUDIO_FORMAT": "pcm_44100", "ARCHER_RECORDING__ENABLED": "true"},
 }
 """Settings of the product."""
 PROGRAM = "from archer_bridge.cli.main import run; run()"
