@@ -6,9 +6,12 @@ that is short by the last write at most. Mu-law is WAVE format 7, PCM format 1 (
 
 import os
 import struct
+import threading
 import warnings
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -25,9 +28,47 @@ RATE = 8000
 CHANNELS = 2
 MOST_WAITING = 4 * 1024 * 1024
 """Bytes of one call that may wait for the disk, four minutes; a disk that is further behind loses the recording."""
+GATHER_S = 0.1
+"""What comes within this is written in one go: waking the thread costs ten times what writing half a second does."""
 
-_writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recordings")
-"""One thread for every recording: a slow disk delays recordings, never calls."""
+
+class Writer:
+    """One thread for every recording: a slow disk delays recordings, never calls."""
+
+    def __init__(self, gather_s: float = GATHER_S) -> None:
+        self._gather_s = gather_s
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recordings")
+        self._work: deque[Callable[[], object]] = deque()
+        self._is_due = False
+        self._hurry = threading.Event()
+
+    def do(self, work: Callable[[], object], *, at_once: bool = False) -> None:
+        """Do this in the thread, soon or at once, after everything before it."""
+        self._work.append(work)
+        if not self._is_due:
+            self._is_due = True
+            self._thread.submit(self._do_all)
+        if at_once:
+            self._hurry.set()
+
+    def wait(self) -> None:
+        """Return once everything so far is done; blocks."""
+        is_done = threading.Event()
+        self.do(is_done.set, at_once=True)
+        is_done.wait()
+
+    def _do_all(self) -> None:
+        self._hurry.wait(self._gather_s)
+        self._is_due = False  # from here on new work is for the next time, though it may be done now
+        self._hurry.clear()
+        while self._work:
+            try:
+                self._work.popleft()()
+            except Exception as error:  # the other recordings go on
+                log.error("recording_failed", path="", error=f"{type(error).__name__}: {error}")
+
+
+_writer = Writer()
 
 
 def header(encoding: Encoding, data_bytes: int) -> bytes:
@@ -58,24 +99,27 @@ class WavFile:
         self._has_failed = False
         self._handed_over = 0
         self._taken = 0
-        _writer.submit(self._guarded, self._open)
+        _writer.do(partial(self._guarded, self._open), at_once=True)  # a kill from here on leaves a file to read
 
     def write(self, sample: int, stereo: bytes) -> None:
         """Put interleaved mu-law sample pairs at this sample; no later than one past the end so far."""
         if self._handed_over - self._taken > MOST_WAITING:
-            _writer.submit(self._guarded, self._give_up)
+            self._do(self._give_up)
             return
         self._handed_over += len(stereo)
-        _writer.submit(self._guarded, lambda: self._write(sample, stereo))
+        self._do(partial(self._write, sample, stereo))
 
     def close(self) -> None:
         """Finish the file."""
-        _writer.submit(self._guarded, self._close)
+        self._do(self._close)
+
+    def _do(self, work: Callable[[], None]) -> None:
+        _writer.do(partial(self._guarded, work))
 
     @staticmethod
     def wait() -> None:
         """Return once everything handed over so far, by all recordings, is written; blocks."""
-        _writer.submit(lambda: None).result()
+        _writer.wait()
 
     # ---- in the writing thread -------------------------------------------------------------------------------
 

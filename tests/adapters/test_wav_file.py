@@ -6,6 +6,9 @@ import subprocess
 import sys
 import time
 import wave
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -121,7 +124,7 @@ def test_a_disk_that_stands_still_costs_bounded_memory(tmp_path: Path) -> None:
     pipe = tmp_path / "slow.wav"
     os.mkfifo(pipe)
     with capture_logs():
-        wav_file._writer.submit(lambda: pipe.read_bytes())  # the disk: nothing is written until the pipe is closed
+        wav_file._writer.do(pipe.read_bytes)  # the disk: nothing is written until the pipe is closed
         file = WavFile(tmp_path / "call.wav", "mulaw", told.append)
         for number in range(10):
             file.write(number * (1 << 19), bytes(1 << 20))
@@ -130,6 +133,42 @@ def test_a_disk_that_stands_still_costs_bounded_memory(tmp_path: Path) -> None:
 
     assert told == [f"OSError: the disk is more than {wav_file.MOST_WAITING} bytes behind"]
     assert read_wav(tmp_path / "call.wav").pairs == 5 << 19
+
+
+def test_what_comes_close_together_wakes_the_thread_once_and_keeps_its_order() -> None:
+    writer, done, wakings = wav_file.Writer(gather_s=3600.0), list[int](), list[int]()
+    submit = writer._thread.submit
+
+    def counted(work: Callable[[], None]) -> Future[None]:
+        wakings.append(len(done))
+        return submit(work)
+
+    writer._thread.submit = counted  # type: ignore[assignment,method-assign]
+    for number in range(100):
+        writer.do(partial(done.append, number))
+    writer.wait()  # for nothing that gathers
+    first = list(done)
+    writer.do(partial(done.append, 100), at_once=True)
+    writer.wait()
+
+    assert first == list(range(100))
+    assert done == list(range(101))
+    assert wakings[0] == 0
+    assert wakings[1:] in ([100], [100, 101])  # by whether the thread was done before it was waited for
+
+
+def test_one_that_raises_keeps_none_of_the_others_from_the_disk() -> None:
+    writer, done = wav_file.Writer(), list[int]()
+    with capture_logs() as logs:
+        writer.do(partial(done.append, 1))
+        writer.do(partial(divmod, 1, 0))
+        writer.do(partial(done.append, 2))
+        writer.wait()
+
+    assert done == [1, 2]
+    assert [(line["event"], line["error"]) for line in logs] == [
+        ("recording_failed", "ZeroDivisionError: integer division or modulo by zero")
+    ]
 
 
 def test_three_kills_leave_three_readable_recordings(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from archer_bridge.adapters.wav_file import WavFile
+from archer_bridge.adapters import wav_file
 from archer_bridge.calls.core_ports import CALLER
 from archer_bridge.calls.recorder import Recorder
 
@@ -18,7 +18,8 @@ SPEED = 10
 
 def record(path: Path, encoding: str) -> None:
     """Print how long the call is, in seconds, after every frame."""
-    file = WavFile(path, "mulaw" if encoding == "mulaw" else "pcm16")
+    wav_file._writer = wav_file.Writer(wav_file.GATHER_S / SPEED)
+    file = wav_file.WavFile(path, "mulaw" if encoding == "mulaw" else "pcm16")
     recorder = Recorder(file.write, file.close)
     began = time.monotonic()
     for number in itertools.count():
