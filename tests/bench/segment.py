@@ -114,10 +114,11 @@ async def drive_segment(
     busy: float = BUSY,
 ) -> Segment:
     """Drive one variant for a while."""
-    measured = Measured(calls=calls)
+    measured, pid = Measured(calls=calls), variant.process.pid
+    before_kib = rss_kib(pid)
     legs = await open_calls(variant, calls, lambda: Leg(measured))
     await ready(variant)
-    pid, edges = variant.process.pid, list[tuple[float, int, int, int, float, int]]()
+    edges = list[tuple[float, int, int, int, float, int]]()
 
     async def edge() -> None:
         now, waits = time.perf_counter(), (wait_ns(pid), wait_ns(variant.engine_pid))
@@ -125,7 +126,7 @@ async def drive_segment(
 
     await drive(legs, warm_s=warm_s, measure_s=measure_s, edge=edge, begin_within_s=warm_s / 2)
     if not variant.rss_call:  # later on there are earlier calls, too, which wait minutes for Twilio's last word
-        variant.rss_call.append((rss_kib(pid) - variant.rss_warm) / calls)
+        variant.rss_call.append((rss_kib(pid) - before_kib) / calls)
     for leg in legs:
         leg.transport.abort()
     took, used, bridge_wait, engine_wait, stolen, _ = (after - before for before, after in zip(*edges, strict=True))
@@ -146,4 +147,3 @@ async def warm_up(variant: Variant) -> None:
     await drive_segment(variant, WARM_CALLS, warm_s=0.2, measure_s=0.5)
     await asyncio.sleep(1.0)  # they end
     variant.rss_call.clear()
-    variant.rss_warm = rss_kib(variant.process.pid)

@@ -62,10 +62,8 @@ class Variant:
     engine_pid: int
     rss_idle: float = 0.0
     """KiB before the first call."""
-    rss_warm: float = 0.0
-    """KiB when the first few calls have ended."""
     rss_call: list[float] = field(default_factory=list)
-    """KiB a call more than that, while the first calls after them are driven."""
+    """KiB a call more than before it, while the first calls after a few that have ended are driven."""
 
     @property
     def is_frame_for_frame(self) -> bool:
